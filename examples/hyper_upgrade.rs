@@ -81,7 +81,7 @@ fn open(mut request: Request<Incoming>) -> Result<Response<String>, InvalidHeade
         Ok(handshake) => handshake.with_deflate(&DEFLATE),
         Err(error) => return Rejection::from(error).to_http(request.version()),
     };
-    // A server that identifies users by cookies must check `handshake.origin()` here.
+    // A server that identifies users by cookies must call `OriginPolicy::check` here.
     let response = handshake.to_http(None)?;
     let host = handshake.host().to_owned();
     let connection = handshake.into_connection(Limits::of_bytes(MAX_MESSAGE_BYTES), Delivery::Messages);

@@ -103,7 +103,7 @@ fn answer(
 ) -> Result<Option<(Connection, usize)>, RequestError> {
     let Some((head, used)) = reader.receive(bytes)? else { return Ok(None) };
     let handshake = ServerHandshake::from_request(&head)?;
-    // A server that identifies users by cookies must check `handshake.origin()` here.
+    // A server that identifies users by cookies must call `OriginPolicy::check` here.
     let connection = handshake.accept(None, &[], Limits::of_bytes(MAX_MESSAGE_BYTES), Delivery::Messages, out)?;
     Ok(Some((connection, used)))
 }

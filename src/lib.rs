@@ -16,7 +16,8 @@
 //! | `std` | the std parts of the dependencies; UTF-8 checks and masking use the CPU's vector instructions | yes |
 //! | `deflate` | permessage-deflate ([RFC 7692]) by zlib-rs; implies `std` | yes |
 //! | `http` | `ServerHandshake` and `Rejection` in the types of the crate `http`; implies `std` | no |
-//! | `client` | the module `client`; implies `std` | yes |
+//! | `getrandom` | `RandomKeys`: masking keys from the operating system; implies `std` | with `client` |
+//! | `client` | the module `client`; implies `getrandom` | yes |
 //! | `client-tls` | `wss://` in the client, by rustls and aws-lc-rs; implies `client`, needs a C compiler | no |
 //! | `webpki-roots` | `ClientBuilder::webpki_roots`: the authorities that Mozilla trusts; implies `client-tls` | no |
 //! | `server` | `Server`, `App` and the module `apps`; implies `std`, needs a 64-bit target | yes |
@@ -151,24 +152,30 @@ pub mod apps;
 pub mod client;
 #[cfg(feature = "std")]
 mod keepalive;
+#[cfg(feature = "getrandom")]
+mod keys;
 mod proto;
 #[cfg(feature = "server")]
 mod reactor;
 #[cfg(feature = "server")]
 mod server;
+#[cfg(feature = "std")]
+mod url;
 
 #[cfg(feature = "server")]
 pub use ipnet::IpNet;
 #[cfg(feature = "std")]
 pub use keepalive::{Keepalive, Overdue};
+#[cfg(feature = "getrandom")]
+pub use keys::RandomKeys;
 pub use proto::{
     BodyError, BodyReader, ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection,
     Deflate, DeflateResponseError, Delivery, Driver, EncodedHeader, Escaped, Established, Event, Events,
     ExtensionOffer, FixedOutput, FrameHeader, HandshakeError, HeadError, HeadLimits, HeaderRules, HttpVersion,
     Incoming, InvalidHeader, KeySource, Limits, Masked, Masking, MaskingKey, Message, MessageKind, Next, Opcode,
-    Outgoing, Output, OwnedReply, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply, RequestError,
-    RequestHead, RequestReader, ReservedOpcode, ResponseHead, ResponseReader, Role, Room, SendError, Sender,
-    ServerHandshake, State, Unmasked, reason_phrase,
+    OriginPolicy, Outgoing, Output, OwnedReply, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply,
+    RequestError, RequestHead, RequestReader, ReservedOpcode, ResponseHead, ResponseReader, Role, Room, SendError,
+    Sender, ServerHandshake, State, Unmasked, reason_phrase,
 };
 #[cfg(feature = "deflate")]
 pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
@@ -176,10 +183,12 @@ pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
 pub use reactor::{Certificate, CertificateResolver, TlsBuilder, TlsConfig, TlsConfigError, TlsVersion};
 #[cfg(feature = "server")]
 pub use server::{
-    Acceptance, App, Batch, BindError, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId,
-    OriginPolicy, Remote, Request, Responder, Response, Running, Server, SlowSubscriber, Stopper, Verdict,
-    exit_on_panic, raise_descriptor_limit,
+    Acceptance, App, Batch, BindError, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId, Remote,
+    Request, Responder, Response, Running, Server, SlowSubscriber, Stopper, Verdict, exit_on_panic,
+    raise_descriptor_limit,
 };
+#[cfg(feature = "std")]
+pub use url::{UrlError, WebSocketUrl};
 
 /// The examples of the README compile.
 #[cfg(all(doctest, feature = "server"))]

@@ -50,13 +50,13 @@ fn each_public_type_has_the_traits_of_its_kind() {
             Stage, State, TlsVersion, Unmasked, WindowBits;
         // Values with parts on the heap, or in the caller's memory.
         is_value: Acceptance, ClientMessage, ClientRequest<'_>, End, ExtensionOffer, OriginPolicy, Rejection,
-            RequestHead, Response, ResponseHead, TlsErrorKind;
+            RequestHead, Response, ResponseHead, TlsErrorKind, WebSocketUrl;
         // Handles and configurations, of which a clone stands for the same.
         is_shared: Broadcast, Certificate, ClientBuilder, Config, Deflate, Echo, Escaped<'_>, Keepalive, MaskedByKeys,
             Prepared, Remote, Stopper, TlsConfig;
         // States of one connection, or of the server.
         is_state: Batch, BodyReader, ClientHandshake, Connection, Driver, Established, Events<'_, '_>,
-            FixedOutput<'_>, Handshake<'_>, Incoming<'_, '_>, Outgoing<'_>, Receiver, Request<'_>, RequestReader,
+            FixedOutput<'_>, Handshake<'_>, Incoming<'_, '_>, Outgoing<'_>, RandomKeys, Receiver, Request<'_>, RequestReader,
             ResponseReader, Running, Sender, Server, ServerHandshake, TlsBuilder;
         // What may hold a stream or a function of the caller's.
         is_moved: Client, Responder, Verdict<()>;

@@ -25,6 +25,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "crate::apps",
         ],
     ),
+    ("keys", &["std::net", "std::time", "crate::reactor", "crate::server", "crate::client", "crate::apps"]),
+    ("url", &["Instant::now", "std::io", "std::time", "crate::reactor", "crate::server", "crate::apps"]),
     ("keepalive", &["Instant::now", "std::net", "std::io", "std::thread", "crate::"]),
     ("reactor", &["crate::proto", "crate::server", "crate::client", "crate::apps"]),
     ("server", &["crate::apps", "crate::client"]),

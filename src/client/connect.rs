@@ -11,14 +11,13 @@ use super::{
     deadline::Deadline,
     foreign::Foreign,
     handshake::opening_handshake,
-    keys::Keys,
     proxy::Destination,
     redirect::Visits,
     stream::{Stream, Transport},
     tcp::Tcp,
-    url::Url,
+    url,
 };
-use crate::{ClientHandshake, ClientRequest, InvalidHeader};
+use crate::{ClientHandshake, ClientRequest, InvalidHeader, RandomKeys, WebSocketUrl};
 
 impl ClientBuilder {
     /// Connects to a URL such as `wss://example.com/chat?room=1`, and performs the opening handshake.
@@ -36,7 +35,7 @@ impl ClientBuilder {
     pub fn connect(&self, url: &str) -> Result<Client, ClientError> {
         let started = Instant::now();
         let deadline = Deadline::after(Some(self.connect_timeout));
-        let mut visits = Visits::new(Url::parse(url)?, self.max_redirects);
+        let mut visits = Visits::new(url::parse(url)?, self.max_redirects);
         loop {
             let url = visits.current();
             let attempt = Attempt::prepare(self, url, !visits.has_left_origin())?;
@@ -67,14 +66,14 @@ impl ClientBuilder {
     /// As [`connect`](Self::connect). The stream is dropped.
     pub fn connect_over(&self, stream: impl Read + Write + Send + 'static, url: &str) -> Result<Client, ClientError> {
         let deadline = Deadline::after(Some(self.connect_timeout));
-        let attempt = Attempt::prepare(self, &Url::parse(url)?, true)?;
+        let attempt = Attempt::prepare(self, &url::parse(url)?, true)?;
         attempt.run(Box::new(Foreign::new(stream)), self, true, deadline)
     }
 
     /// Connects TCP to the server of this URL, or to `address` instead, or through a proxy.
     fn transport(
         &self,
-        url: &Url,
+        url: &WebSocketUrl,
         address: Option<SocketAddr>,
         deadline: Deadline,
     ) -> Result<Box<dyn Transport>, ClientError> {
@@ -98,7 +97,7 @@ impl ClientBuilder {
 
 /// What can be prepared and judged before anything is sent.
 struct Attempt {
-    keys: Keys,
+    keys: RandomKeys,
     handshake: ClientHandshake,
     request: Vec<u8>,
     #[cfg(feature = "client-tls")]
@@ -106,10 +105,10 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn prepare(builder: &ClientBuilder, url: &Url, with_credentials: bool) -> Result<Self, ClientError> {
-        let mut keys = Keys::new().map_err(ClientError::Io)?;
+    fn prepare(builder: &ClientBuilder, url: &WebSocketUrl, with_credentials: bool) -> Result<Self, ClientError> {
+        let mut keys = RandomKeys::new().map_err(ClientError::Io)?;
         let mut request = Vec::new();
-        let handshake = write_request(builder, url, with_credentials, keys.take(), &mut request)?;
+        let handshake = write_request(builder, url, with_credentials, keys.nonce(), &mut request)?;
         Ok(Self {
             keys,
             handshake,
@@ -141,7 +140,7 @@ impl Attempt {
 /// Appends the request to `out`.
 fn write_request(
     builder: &ClientBuilder,
-    url: &Url,
+    url: &WebSocketUrl,
     with_credentials: bool,
     nonce: [u8; 16],
     out: &mut Vec<u8>,

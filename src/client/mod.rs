@@ -76,10 +76,9 @@ client.send_text("Hello")?;
 
 // | file | content |
 // |---|---|
-// | `url.rs` | §3: `ws://host[:port][/path][?query]` |
+// | `url.rs` | the URLs that can be connected to |
 // | `error.rs` | `ClientError`, `Stage` |
 // | `message.rs` | `Message` |
-// | `keys.rs` | §5.3: masking keys |
 // | `deadline.rs` | how long to wait |
 // | `stream.rs` | a transport with a read buffer |
 // | `tcp.rs`, `foreign.rs`, `tls/` | the transports: a socket, a stream of the caller's, TLS over either |
@@ -98,7 +97,6 @@ mod error;
 mod foreign;
 mod handshake;
 mod headers;
-mod keys;
 mod message;
 mod proxy;
 mod redirect;
@@ -114,6 +112,7 @@ use std::{
     time::Duration,
 };
 
+pub use crate::UrlError;
 pub use builder::ClientBuilder;
 pub use error::{ClientError, Stage};
 pub use message::Message;
@@ -122,15 +121,14 @@ pub use redirect::RedirectError;
 #[cfg(feature = "client-tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client-tls")))]
 pub use tls::{TlsError, TlsErrorKind};
-pub use url::UrlError;
 
 #[cfg(feature = "deflate")]
 use crate::DeflateParams;
 use crate::{
-    CloseCode, CloseFrame, Delivery, Driver, Established, Limits, Masked, Outgoing, ResponseHead, SendError, State,
+    CloseCode, CloseFrame, Delivery, Driver, Established, Limits, Masked, Outgoing, RandomKeys, ResponseHead,
+    SendError, State,
 };
 use deadline::Deadline;
-use keys::Keys;
 use stream::Stream;
 
 /// An open connection to a server.
@@ -149,7 +147,7 @@ use stream::Stream;
 pub struct Client {
     stream: Stream,
     tcp_state: TcpState,
-    driver: Driver<Masked<Keys>>,
+    driver: Driver<Masked<RandomKeys>>,
     subprotocol: Option<String>,
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateParams>,
@@ -191,7 +189,7 @@ impl Client {
         ClientBuilder::new()
     }
 
-    fn new(stream: Stream, established: Established, keys: Keys, limits: Limits, timeouts: Timeouts) -> Self {
+    fn new(stream: Stream, established: Established, keys: RandomKeys, limits: Limits, timeouts: Timeouts) -> Self {
         Self {
             stream,
             tcp_state: TcpState::Open,
@@ -399,7 +397,7 @@ impl Client {
     /// Lets `send` append frames to the output, and writes them.
     fn send_with(
         &mut self,
-        send: impl FnOnce(Outgoing<'_, Masked<Keys>>) -> Result<(), SendError>,
+        send: impl FnOnce(Outgoing<'_, Masked<RandomKeys>>) -> Result<(), SendError>,
     ) -> Result<(), ClientError> {
         if self.tcp_state != TcpState::Open {
             return Err(ClientError::Closed);

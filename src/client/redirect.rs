@@ -6,7 +6,8 @@
 
 use std::fmt;
 
-use super::{ClientError, UrlError, url::Url};
+use super::{ClientError, UrlError, url};
+use crate::WebSocketUrl;
 
 /// Why the client does not follow a redirect.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,18 +42,18 @@ impl std::error::Error for RedirectError {}
 /// The URLs that one attempt to connect has visited.
 pub(super) struct Visits {
     /// Never empty; the last one is the current URL.
-    urls: Vec<Url>,
+    urls: Vec<WebSocketUrl>,
     max_redirects: u32,
     has_left_origin: bool,
 }
 
 impl Visits {
-    pub(super) fn new(url: Url, max_redirects: u32) -> Self {
+    pub(super) fn new(url: WebSocketUrl, max_redirects: u32) -> Self {
         Self { urls: vec![url], max_redirects, has_left_origin: false }
     }
 
     /// Returns the URL to connect to.
-    pub(super) fn current(&self) -> &Url {
+    pub(super) fn current(&self) -> &WebSocketUrl {
         self.urls.last().expect("the list begins with one URL and only grows")
     }
 
@@ -92,7 +93,7 @@ impl Visits {
 }
 
 /// Resolves a location against the URL whose response it is from. A fragment is dropped: it is for a browser's page.
-fn resolve(base: &Url, location: &str) -> Result<Url, UrlError> {
+fn resolve(base: &WebSocketUrl, location: &str) -> Result<WebSocketUrl, UrlError> {
     let location = location.split('#').next().unwrap_or_default();
     if let Some((scheme, rest)) = split_scheme(location) {
         let scheme = match &*scheme.to_ascii_lowercase() {
@@ -121,8 +122,8 @@ fn resolve(base: &Url, location: &str) -> Result<Url, UrlError> {
 }
 
 /// Parses `//authority/path?query` and removes the dot segments of the path.
-fn parse(scheme: &str, rest: &str) -> Result<Url, UrlError> {
-    let mut url = Url::parse(&format!("{scheme}:{rest}"))?;
+fn parse(scheme: &str, rest: &str) -> Result<WebSocketUrl, UrlError> {
+    let mut url = url::parse(&format!("{scheme}:{rest}"))?;
     let (path, query) = split_query(&url.target);
     url.target = format!("{}{query}", without_dot_segments(path));
     Ok(url)
@@ -206,7 +207,7 @@ mod tests {
             ("?a:b", "ws://a/b/c/d;p?a:b"),
             ("/x:y", "ws://a/x:y"),
         ];
-        let base = Url::parse("ws://a/b/c/d;p?q").unwrap();
+        let base = url::parse("ws://a/b/c/d;p?q").unwrap();
         for &(location, expected) in rows {
             assert_eq!(resolve(&base, location).map(|url| url.to_string()).as_deref(), Ok(expected), "{location:?}");
         }
@@ -227,7 +228,7 @@ mod tests {
             ("/\r\nX: y", UrlError::Target("/\r\nX: y".into())),
             ("http://h:0/", UrlError::Port("0".into())),
         ];
-        let base = Url::parse("ws://a/b").unwrap();
+        let base = url::parse("ws://a/b").unwrap();
         for (location, expected) in rows {
             assert_eq!(resolve(&base, location).as_ref(), Err(expected), "{location:?}");
         }
@@ -235,7 +236,7 @@ mod tests {
 
     /// Follows the locations one after another. Returns whether credentials may still be sent, or why it ended.
     fn visit(max_redirects: u32, first: &str, locations: &[&str]) -> Result<bool, RedirectError> {
-        let mut visits = Visits::new(Url::parse(first).unwrap(), max_redirects);
+        let mut visits = Visits::new(url::parse(first).unwrap(), max_redirects);
         for location in locations {
             match visits.follow(location) {
                 Ok(()) => {}

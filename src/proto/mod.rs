@@ -58,8 +58,8 @@ pub use escaped::Escaped;
 pub use frame::{EncodedHeader, FrameHeader, HeaderRules};
 pub use handshake::{
     BodyError, BodyReader, ClientHandshake, ClientHandshakeError, ClientRequest, DeflateResponseError, Established,
-    ExtensionOffer, HandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, Rejection, RequestError,
-    RequestHead, RequestReader, ResponseHead, ResponseReader, ServerHandshake, reason_phrase,
+    ExtensionOffer, HandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, OriginPolicy, Rejection,
+    RequestError, RequestHead, RequestReader, ResponseHead, ResponseReader, ServerHandshake, reason_phrase,
 };
 pub use limits::{Delivery, Limits};
 pub use mask::{KeySource, Masked, Masking, MaskingKey, Role, Unmasked};

@@ -10,6 +10,19 @@ use super::{
 /// A message encoded once, as one unmasked frame, for any number of connections. Cheap to clone.
 ///
 /// It is compressed at most once: when it is first sent to a connection with permessage-deflate.
+///
+/// ```rust
+/// use switchboard::{Connection, Delivery, Limits, Prepared, Unmasked};
+///
+/// let news = Prepared::text("hi");
+/// for _ in 0..3 {
+///     let mut connection: Connection<Unmasked> = Connection::server(Limits::default(), Delivery::Messages);
+///     let mut out = Vec::new();
+///     connection.sender.prepared(&news, &mut out)?;
+///     assert_eq!(out, b"\x81\x02hi");
+/// }
+/// # Ok::<(), switchboard::SendError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Prepared {
     shared: Arc<Shared>,

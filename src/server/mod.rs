@@ -10,7 +10,7 @@
 //! | `context.rs` | [`Context`]: the actions of an app during a callback |
 //! | `decision.rs` | [`Responder`], [`Verdict`]: an app's decision on a request or a handshake, now or later |
 //! | `http.rs` | [`Request`], [`Response`]: plain HTTP on the same port |
-//! | `origin.rs` | [`OriginPolicy`]: the pages that may connect |
+//! | `origin.rs` | decides a handshake by an `OriginPolicy` alone |
 //! | `remote.rs` | [`Remote`], [`Batch`], [`ConnectionId`]: access from other threads |
 //! | `commands.rs` | what other threads and workers have asked for, carried out |
 //! | `addresses.rs` | how many connections each address has |
@@ -87,7 +87,6 @@ pub use config::{Config, SlowSubscriber};
 pub use context::Context;
 pub use decision::{Acceptance, Responder, Verdict};
 pub use http::{Request, Response};
-pub use origin::OriginPolicy;
 pub use remote::{Batch, ConnectionId, InvalidConnectionId, Remote};
 
 use crate::reactor::{self, Clock, Listeners, Reactor};

@@ -57,7 +57,7 @@ impl std::error::Error for InvalidConnectionId {}
 /// Each call posts a command and returns at once. Each worker executes the commands of one thread in the order of the
 /// calls.
 ///
-/// `T` is [`App::Told`]: what [`tell`](Self::tell) takes. A handle from [`Context::remote`](super::Context::remote) can
+/// `T` is [`App::Told`](super::App::Told): what [`tell`](Self::tell) takes. A handle from [`Context::remote`](super::Context::remote) can
 /// tell nothing, so an app that does keeps the one that [`Server::start`](super::Server::start) gives it.
 pub struct Remote<T = Infallible> {
     workers: Arc<[Box<dyn CommandMailbox>]>,

@@ -3,7 +3,7 @@
 
 use switchboard::{
     BodyError, Delivery, ExtensionOffer, HandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, Limits,
-    Rejection, RequestError, RequestReader, ServerHandshake, State,
+    OriginPolicy, Rejection, RequestError, RequestReader, ServerHandshake, State,
 };
 
 /// The request of §1.2.
@@ -258,6 +258,7 @@ fn extensions_follow_the_grammar_of_section_9_1() {
         let request = REQUEST.replace("\r\n\r\n", &format!("\r\n{line}"));
         let error = checked(&request, 1).err();
         assert_eq!(error, (!valid).then_some(HandshakeError::Extensions), "{offer}");
+        assert_eq!(ExtensionOffer::parse_list(offer.as_bytes()).err(), error, "{offer}");
     }
     let lines = "\r\nSec-WebSocket-Extensions: a; x=1; y\r\nSec-WebSocket-Extensions: b; z=\"2\"\r\n\r\n";
     let handshake = checked(&REQUEST.replace("\r\n\r\n", lines), 1).unwrap();
@@ -267,6 +268,7 @@ fn extensions_follow_the_grammar_of_section_9_1() {
         ExtensionOffer { name: "b".into(), params: vec![param("z", Some("2"))] },
     ];
     assert_eq!(handshake.extensions(), expected);
+    assert_eq!(ExtensionOffer::parse_list(b"a; x=1; y, b; z=\"2\"").as_deref(), Ok(&expected[..]));
 }
 
 /// Both fields are `1#element`, a list of at least one element (RFC 9110 §5.6.1).
@@ -490,4 +492,18 @@ fn a_rejection_holds_what_the_caller_chose_and_nothing_that_breaks_out_of_its_li
         assert_eq!(written(&Rejection::new(403).header("X", bad)), value, "{bad:?}");
         assert_eq!(written(&Rejection::new(403).header(bad, "a")), Err(InvalidHeader::Name(bad.into())), "{bad:?}");
     }
+}
+
+/// Which pages a policy lets in is a table of the attacks. Here: what the others learn, and the part of TLS.
+#[test]
+fn a_foreign_origin_is_refused_with_403_by_the_error_of_its_handshake() {
+    let own = checked(&REQUEST.replace("http://example.com", "http://server.example.com"), 1).unwrap();
+    let foreign = checked(REQUEST, 1).unwrap();
+    let same_host = OriginPolicy::SameHostOr(Vec::new());
+    assert_eq!(same_host.check(&own, false), Ok(()));
+    assert_eq!(same_host.check(&own, true), Err(HandshakeError::ForeignOrigin));
+    assert_eq!(same_host.check(&foreign, false), Err(HandshakeError::ForeignOrigin));
+    assert_eq!(OriginPolicy::Any.check(&foreign, true), Ok(()));
+    let rejection = Rejection::from(HandshakeError::ForeignOrigin);
+    assert_eq!((rejection.status(), rejection.body_text()), (403, "this Origin may not connect here\n"));
 }

@@ -161,7 +161,7 @@ impl End for Zlib {
         let payload_len = (out.len() - start - HEADER_ROOM) as u64;
         let opcode = MessageKind::Text.opcode();
         let header = FrameHeader { fin: true, rsv1: true, opcode, mask: None, payload_len }.encode();
-        out.splice(start..start + HEADER_ROOM, header.iter().copied());
+        out.splice(start..start + HEADER_ROOM, header.as_ref().iter().copied());
         Ok(())
     }
 

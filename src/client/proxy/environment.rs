@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::client::url::Url;
+use crate::WebSocketUrl;
 
 /// The variables, as they were when they were read.
 #[derive(Clone, Default)]
@@ -34,7 +34,7 @@ impl Environment {
     }
 
     /// Returns the URL of the proxy for `url`.
-    pub(super) fn proxy_for(&self, url: &Url) -> Option<&str> {
+    pub(super) fn proxy_for(&self, url: &WebSocketUrl) -> Option<&str> {
         let proxy = if url.is_secure { &self.wss } else { &self.ws };
         let is_excepted = self.exceptions.as_ref().is_some_and(|exceptions| has_host(exceptions, &url.host));
         proxy.as_deref().filter(|proxy| !proxy.is_empty() && !is_excepted)
@@ -94,9 +94,9 @@ mod tests {
             let read =
                 |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into());
             let environment = Environment::read(read);
-            let url = Url::parse("ws://example.com/").unwrap();
+            let url = WebSocketUrl::parse("ws://example.com/").unwrap();
             assert_eq!(environment.proxy_for(&url), *ws, "{variables:?}");
-            let secure = Url { is_secure: true, ..url };
+            let secure = WebSocketUrl { is_secure: true, ..url };
             assert_eq!(environment.proxy_for(&secure), *wss, "{variables:?}");
         }
     }

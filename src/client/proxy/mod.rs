@@ -29,9 +29,11 @@ use super::{
     headers::HIDDEN,
     stream::{Stream, Transport},
     tcp::Tcp,
-    url::{Url, host_name, parse_port, split_port},
 };
-use crate::HeadLimits;
+use crate::{
+    HeadLimits, WebSocketUrl,
+    url::{host_name, parse_port, split_port},
+};
 use environment::Environment;
 pub use error::ProxyError;
 
@@ -55,7 +57,7 @@ impl ProxyChoice {
     ///
     /// # Errors
     /// The proxy's own URL cannot be used.
-    pub(super) fn proxy_for(&self, url: &Url) -> Result<Option<Proxy>, ProxyError> {
+    pub(super) fn proxy_for(&self, url: &WebSocketUrl) -> Result<Option<Proxy>, ProxyError> {
         match self {
             Self::None => Ok(None),
             Self::Url(proxy) => Proxy::parse(proxy).map(Some),

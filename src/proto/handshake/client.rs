@@ -47,6 +47,25 @@ impl<'a> ClientRequest<'a> {
 /// [`new`](Self::new) writes the request; give the server's bytes to [`receive`](Self::receive). The response is
 /// checked in full. A redirect or any other status is an error that contains the head of the response. The caller
 /// decides whether to follow a redirect, and reads the body if it wants it.
+///
+/// ```rust
+/// use switchboard::{ClientHandshake, ClientRequest, Delivery, HeadLimits, Limits, MaskingKey};
+///
+/// # let (nonce, random_key) = (*b"the sample nonce", || MaskingKey([1, 2, 3, 4]));
+/// let mut out = Vec::new();
+/// let request = ClientRequest::new("server.example.com", "/chat");
+/// let mut handshake = ClientHandshake::new(&request, nonce, HeadLimits::default(), &mut out)?;
+/// assert!(out.starts_with(b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\n"));
+///
+/// // What the server sends, perhaps in several reads:
+/// let response = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+///     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+/// if let Some((established, used)) = handshake.receive(response)? {
+///     assert_eq!(used, response.len()); // The bytes after these are frames.
+///     let connection = established.into_connection(random_key, Limits::default(), Delivery::Messages);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct ClientHandshake {
     reader: ResponseReader,

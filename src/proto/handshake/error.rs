@@ -105,6 +105,8 @@ pub enum HandshakeError {
     Extensions,
     /// There are several Origin fields, or one is not ASCII (RFC 6454 §7.1).
     Origin,
+    /// The page with this Origin must not connect, by an [`OriginPolicy`](super::OriginPolicy) (§10.2).
+    ForeignOrigin,
 }
 
 impl HandshakeError {
@@ -114,6 +116,7 @@ impl HandshakeError {
         match self {
             Self::Method => 405,
             Self::Protocol => 501,
+            Self::ForeignOrigin => 403,
             Self::NotAnUpgrade | Self::HttpVersion | Self::WebSocketVersion => 426,
             Self::Host
             | Self::Body
@@ -154,6 +157,7 @@ impl fmt::Display for HandshakeError {
             Self::Subprotocols => "Sec-WebSocket-Protocol must be a list of unique tokens",
             Self::Extensions => "Sec-WebSocket-Extensions is malformed",
             Self::Origin => "at most one Origin is allowed",
+            Self::ForeignOrigin => "this Origin may not connect here",
         })
     }
 }

@@ -99,6 +99,31 @@ impl<'a> Fields<'a> {
     }
 }
 
+impl ExtensionOffer {
+    /// Parses the value of a `Sec-WebSocket-Extensions` field: the offers of a client, or the extensions that a server
+    /// accepts ([§9.1](https://www.rfc-editor.org/rfc/rfc6455#section-9.1)).
+    ///
+    /// The list takes up to 50 times the memory of the value.
+    ///
+    /// # Errors
+    /// [`HandshakeError::Extensions`] if the value breaks the grammar.
+    ///
+    /// ```rust
+    /// use switchboard::{ExtensionOffer, HandshakeError};
+    ///
+    /// let offers = ExtensionOffer::parse_list(b"permessage-deflate; server_max_window_bits=10, x")?;
+    /// assert_eq!((&*offers[0].name, &*offers[1].name), ("permessage-deflate", "x"));
+    /// assert_eq!(offers[0].params, [("server_max_window_bits".to_owned(), Some("10".to_owned()))]);
+    /// assert_eq!(ExtensionOffer::parse_list(b"x;"), Err(HandshakeError::Extensions));
+    /// # Ok::<(), HandshakeError>(())
+    /// ```
+    pub fn parse_list(value: &[u8]) -> Result<Vec<Self>, HandshakeError> {
+        let mut list = Vec::new();
+        values::parse_extensions(value, &mut list).map_err(|_| HandshakeError::Extensions)?;
+        Ok(list)
+    }
+}
+
 /// A header field that may occur only once.
 #[derive(Default)]
 pub(super) struct SingleField<'a> {

@@ -14,6 +14,7 @@
 //! | `response.rs` | writes the head of a response |
 //! | `fields.rs` | §4.2.1: the header fields of a client's handshake, sorted |
 //! | `server.rs` | §4.2: the server's side |
+//! | `origin.rs` | §10.2: the pages that may connect |
 //! | `client.rs` | §4.1: the client's side |
 //! | `http_types.rs` | the server's side in the types of the crate `http`, with the feature of that name |
 //!
@@ -28,6 +29,7 @@ mod head;
 #[cfg(feature = "http")]
 mod http_types;
 mod key;
+mod origin;
 mod request_error;
 mod response;
 mod scanner;
@@ -39,6 +41,7 @@ pub use body::{BodyError, BodyReader};
 pub use client::{ClientHandshake, ClientRequest, Established};
 pub use error::{ClientHandshakeError, DeflateResponseError, HandshakeError, HeadError, InvalidHeader};
 pub use head::{HttpVersion, RequestHead, RequestReader, ResponseHead, ResponseReader};
+pub use origin::OriginPolicy;
 pub use request_error::RequestError;
 pub use response::{Rejection, reason_phrase};
 pub use scanner::HeadLimits;

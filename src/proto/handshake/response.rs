@@ -13,6 +13,16 @@ use super::{InvalidHeader, RequestError, values::is_token};
 /// The caller chooses the status, header fields and body. `Content-Length` and `Connection: close` are added. A status
 /// that has no body (204, 205, 304) is written without one. Header fields are checked when they are written: a value
 /// cannot end its line. The engine has no clock, so it adds no `Date`; the server does.
+///
+/// ```rust
+/// use switchboard::Rejection;
+///
+/// let mut out = Vec::new();
+/// Rejection::text(401, "sign in first\n").header("WWW-Authenticate", "Basic").write(&mut out)?;
+/// assert_eq!(out, b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n\
+///     Content-Type: text/plain; charset=utf-8\r\nContent-Length: 14\r\nConnection: close\r\n\r\nsign in first\n");
+/// # Ok::<(), switchboard::InvalidHeader>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     status: u16,

@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use switchboard::{
-    App, Config, Context, Handshake, Message, OriginPolicy, Request, Responder, Response, Running, Server, Verdict,
+    App, Config, Context, Handshake, HandshakeError, Message, Request, Responder, Response, Running, Server, Verdict,
 };
 
 use crate::{Browser, Display, Page};
@@ -39,7 +39,7 @@ impl App for Folder {
     type Told = std::convert::Infallible;
 
     fn accept(&mut self, _: &Handshake<'_>, verdict: Verdict<()>) {
-        verdict.reject(OriginPolicy::rejection());
+        verdict.reject(HandshakeError::ForeignOrigin.into());
     }
 
     // No connection is accepted.

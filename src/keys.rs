@@ -5,26 +5,49 @@
 //!
 //! [§5.3]: https://www.rfc-editor.org/rfc/rfc6455#section-5.3
 
-use std::io;
+use std::{fmt, io};
 
 use crate::{KeySource, MaskingKey};
 
-/// A buffer of random bytes.
-pub(super) struct Keys {
+/// Masking keys and handshake nonces from the operating system's random number generator, for clients.
+///
+/// ```rust
+/// use switchboard::{
+///     ClientHandshake, ClientRequest, Connection, Delivery, HeadLimits, Limits, Masked, RandomKeys,
+/// };
+///
+/// let mut keys = RandomKeys::new()?;
+/// let mut out = Vec::new();
+/// let request = ClientRequest::new("example.com", "/chat");
+/// let handshake = ClientHandshake::new(&request, keys.nonce(), HeadLimits::default(), &mut out)?;
+/// // Once the server has accepted, `into_connection` takes the keys, as this does:
+/// let connection: Connection<Masked<RandomKeys>> = Connection::client(keys, Limits::default(), Delivery::Messages);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct RandomKeys {
     pool: [u8; POOL_BYTES],
     /// `pool[..used]` has been used; `used <= POOL_BYTES`.
     used: usize,
 }
 
-impl Keys {
+impl RandomKeys {
     /// Fetches the first bytes.
     ///
     /// # Errors
     /// The operating system has no random bytes.
-    pub(super) fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         let mut keys = Self { pool: [0; POOL_BYTES], used: POOL_BYTES };
         keys.refill().map_err(io::Error::other)?;
         Ok(keys)
+    }
+
+    /// Returns 16 fresh random bytes for a [`ClientHandshake`](crate::ClientHandshake).
+    ///
+    /// # Panics
+    /// If the operating system has no random bytes, although it had some for [`new`](Self::new).
+    #[must_use]
+    pub fn nonce(&mut self) -> [u8; 16] {
+        self.take()
     }
 
     /// Returns the next `N` random bytes, `N <= 1024`.
@@ -32,7 +55,7 @@ impl Keys {
     /// # Panics
     /// If the operating system has no random bytes, although it had some for [`new`](Self::new). A predictable key must
     /// not be sent (§10.3).
-    pub(super) fn take<const N: usize>(&mut self) -> [u8; N] {
+    fn take<const N: usize>(&mut self) -> [u8; N] {
         const { assert!(N <= POOL_BYTES) };
         if POOL_BYTES - self.used < N {
             self.refill().expect("the operating system still has random bytes");
@@ -50,9 +73,16 @@ impl Keys {
     }
 }
 
-impl KeySource for Keys {
+impl KeySource for RandomKeys {
     fn next_key(&mut self) -> MaskingKey {
         MaskingKey(self.take())
+    }
+}
+
+/// Shows no key.
+impl fmt::Debug for RandomKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RandomKeys").finish_non_exhaustive()
     }
 }
 
@@ -66,7 +96,7 @@ mod tests {
 
     #[test]
     fn no_random_bytes_are_used_twice() {
-        let mut keys = Keys::new().unwrap();
+        let mut keys = RandomKeys::new().unwrap();
         // 16 random bytes do not collide by chance. The pool is refilled many times, also with a few bytes left over.
         let mut seen = HashSet::new();
         for _ in 0..1000 {
