@@ -23,6 +23,8 @@ pub struct Config {
     pub(crate) max_output_bytes: usize,
     pub(crate) handshake_timeout: Duration,
     pub(crate) deadlines: Deadlines,
+    #[cfg(feature = "rustls")]
+    pub(crate) tls: Option<std::sync::Arc<tokio_rustls::rustls::ClientConfig>>,
 }
 
 /// The deadlines of an open connection.
@@ -56,6 +58,8 @@ impl Config {
                 write: Duration::from_secs(30),
                 close: Duration::from_secs(5),
             },
+            #[cfg(feature = "rustls")]
+            tls: None,
         }
     }
 
