@@ -8,7 +8,7 @@ use std::{rc::Rc, time::Duration};
 use clap::Parser;
 use switchboard_benches::{
     Outcome,
-    codec::{Block, Direction, Implementations, Payload, RECEIVED, SENT, instructions, receive, send, uwebsockets},
+    codec::{Block, Direction, Payload, RECEIVED, SENT, instructions, receive, send, uwebsockets},
     pairing::Comparison,
     process::UWEBSOCKETS_VERSION,
     report::{Options, Plot, Run, Table, figures},
@@ -64,7 +64,9 @@ fn receiving(run: &Run, options: &Options) -> Outcome<(Table, Plot)> {
     let add_all = |comparison: &mut Comparison<'_>, payload: Payload| {
         let block = Rc::new(Block::new(payload));
         for (name, implementation) in receive::IMPLEMENTATIONS {
-            comparison.add(*name, implementation(&block));
+            for read_bytes in receive::READS {
+                comparison.add(variant(name, read_bytes), implementation(&block, read_bytes));
+            }
         }
         if let Ok(program) = uwebsockets::PROGRAM {
             let bytes = block.bytes.clone();
@@ -74,8 +76,8 @@ fn receiving(run: &Run, options: &Options) -> Outcome<(Table, Plot)> {
     };
     let (mut table, plot) = Engines::receiving().compared(run, options, title, &RECEIVED, add_all)?;
     table.note(
-        "Ours reads as much at once as its column says (our server reads up to 128 KiB). The others read 64 KiB, or less \
-         if their buffer is smaller.",
+        "Each is measured with reads of 16, 64 and 128 KiB and shown with the best of these, uWebSockets with 64 KiB. \
+         Where the program makes the read buffer, its place in the page varies.",
     );
     Ok((table, plot))
 }
@@ -96,28 +98,33 @@ fn sending(run: &Run, options: &Options) -> Outcome<(Table, Plot)> {
     Ok((table, plot))
 }
 
+/// Returns the name of an implementation with reads of this size.
+fn variant(name: &str, read_bytes: usize) -> String {
+    format!("{name}, {} KiB", read_bytes >> 10)
+}
+
 /// The implementations of a table.
 struct Engines {
     /// All implementations, in the order of columns.
     columns: Vec<&'static str>,
-    ours: Vec<&'static str>,
+    ours: &'static str,
     peers: Vec<&'static str>,
 }
 
 impl Engines {
     fn receiving() -> Self {
-        Self::new(receive::IMPLEMENTATIONS, &receive::OURS, &receive::PEERS)
+        Self::new(receive::IMPLEMENTATIONS, receive::OURS, &receive::PEERS)
     }
 
     fn sending() -> Self {
-        Self::new(send::IMPLEMENTATIONS, &[send::OURS], &send::PEERS)
+        Self::new(send::IMPLEMENTATIONS, send::OURS, &send::PEERS)
     }
 
-    fn new<T>(all: Implementations<T>, ours: &[&'static str], peers: &[&'static str]) -> Self {
+    fn new<T>(all: &'static [(&'static str, T)], ours: &'static str, peers: &[&'static str]) -> Self {
         let cxx = uwebsockets::PROGRAM.is_ok().then_some(uwebsockets::NAME);
         let peers: Vec<&str> = cxx.into_iter().chain(peers.iter().copied()).collect();
         let others = all.iter().map(|(name, _)| *name).filter(|name| !peers.contains(name));
-        Self { columns: others.chain(peers.iter().copied()).collect(), ours: ours.to_vec(), peers }
+        Self { columns: others.chain(peers.iter().copied()).collect(), ours, peers }
     }
 
     fn compared(
@@ -130,16 +137,18 @@ impl Engines {
     ) -> Outcome<(Table, Plot)> {
         let columns = ["payload"].iter().chain(&self.columns).chain(&["spread"]).copied();
         let mut table = Table::new(title, columns);
-        let plotted = || self.ours.iter().chain(&self.peers).copied();
+        let plotted = || std::iter::once(self.ours).chain(self.peers.iter().copied());
         let short = title.split(':').next().unwrap_or(title);
         let mut plot = Plot::bars(short, "frames per second, 1 is the best peer", plotted());
         for payload in wanted(run, payloads, options) {
             let mut comparison = Comparison::default();
             add_all(&mut comparison, payload);
             comparison.run(run, &format!("{short}, {}", payload.name), rounds(options), each(options))?;
-            let best = comparison.best(self.peers.iter().copied());
+            let shown = |name: &str| best_variant(&comparison, name);
+            let peers: Vec<String> = self.peers.iter().map(|name| shown(name)).collect();
+            let best = comparison.best(peers.iter().map(String::as_str));
             table.row(payload.name, self.cells(&comparison, best));
-            plot.group(payload.name, plotted().map(|name| comparison.ratio(best?, name)));
+            plot.group(payload.name, plotted().map(|name| comparison.ratio(best?, &shown(name))));
         }
         table.note(NOTE);
         Ok((table, plot))
@@ -147,16 +156,25 @@ impl Engines {
 
     /// Returns the cells of a row: medians, for ours also the ratio to the best peer, and the largest spread.
     fn cells(&self, comparison: &Comparison<'_>, best: Option<&str>) -> Vec<String> {
-        let cell = |name: &&str| {
+        let cell = |column: &&str| {
+            let name = &best_variant(comparison, column);
             let median = comparison.samples(name).map_or_else(String::new, |samples| samples.shown(time));
             match best.and_then(|best| comparison.ratio(name, best)) {
-                Some(ratio) if self.ours.contains(name) => format!("**{median}** ({})", figures::ratio(ratio)),
+                Some(ratio) if self.ours == *column => format!("**{median}** ({})", figures::ratio(ratio)),
                 Some(_) | None => median,
             }
         };
         let spread = comparison.spread().map_or_else(String::new, figures::percent);
         self.columns.iter().map(cell).chain([spread]).collect()
     }
+}
+
+/// Returns the name of the implementation with the size of reads that it likes best, or its own name if it is measured
+/// with one size only.
+fn best_variant(comparison: &Comparison<'_>, name: &str) -> String {
+    let variants = receive::READS.map(|read_bytes| variant(name, read_bytes));
+    let best = comparison.best(variants.iter().map(String::as_str));
+    best.unwrap_or(name).to_owned()
 }
 
 fn counted(run: &Run, options: &Options, valgrind: &str, direction: Direction) -> Outcome<Table> {

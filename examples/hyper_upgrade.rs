@@ -1,27 +1,25 @@
-//! A WebSocket echo at `/ws` of a hyper server. Hyper reads the request and writes the response; the engine checks the
-//! handshake, gives the response's header fields and takes over the connection. It accepts permessage-deflate.
+//! A WebSocket echo at `/ws` of a hyper server, in HTTP/1.1 by an upgrade, in HTTP/2 by an extended CONNECT (RFC 8441).
+//! Hyper reads the request and writes the response; the engine checks the handshake, makes the response and takes over
+//! the connection, or in HTTP/2 the stream. It accepts permessage-deflate.
 //!
 //! ```text
-//! cargo run --example hyper_upgrade -- 127.0.0.1:9002
+//! cargo run --features http --example hyper_upgrade -- 127.0.0.1:9002
 //! ```
 //!
-//! Memory per connection: a request head of at most 16 KiB, then one message of at most 1 MiB and the answers to one
-//! read, which are written before the next read. Timeouts: 10 s for the request head, 30 s for a write, 1 s for the
-//! peer to end TCP. An idle WebSocket stays open; a public server would send Pings and close it if no Pong comes.
+//! Memory per WebSocket: a request head of at most 16 KiB, then one message of at most 1 MiB and the answers to one read,
+//! which are written before the next read. A connection of HTTP/2 has at most 100 streams. Timeouts: 10 s for the head of
+//! a request in HTTP/1.1, 30 s for a write, 1 s for the peer to end TCP or the stream. An idle WebSocket stays open; a
+//! public server would send Pings and close it if no Pong comes.
 
-use std::{convert::Infallible, env, io, sync::LazyLock, time::Duration};
+use std::{env, io, sync::LazyLock, time::Duration};
 
-use hyper::{
-    Request, Response, StatusCode, Version,
-    body::Incoming,
-    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, UPGRADE},
-    server::conn::http1,
-    service::service_fn,
-    upgrade::Upgraded,
+use hyper::{Request, Response, body::Incoming, ext::Protocol, service::service_fn, upgrade::Upgraded};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
 use switchboard::{
-    Connection, Deflate, Delivery, Driver, Event, HttpVersion, Limits, Next, Rejection, SendError, ServerHandshake,
+    Connection, Deflate, Delivery, Driver, InvalidHeader, Limits, Next, Rejection, SendError, ServerHandshake,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -34,15 +32,26 @@ async fn main() -> io::Result<()> {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9002".to_owned());
     let listener = TcpListener::bind(address).await?;
     println!("listening on ws://{}/ws", listener.local_addr()?);
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES).max_headers(64);
+    serve_all(listener).await
+}
+
+/// Serves all connections of the listener, for ever.
+pub(crate) async fn serve_all(listener: TcpListener) -> io::Result<()> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .max_headers(64);
+    http.http2().enable_connect_protocol().max_concurrent_streams(MAX_STREAMS).max_header_list_size(16 << 10);
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 // This fails if the peer has already disconnected; then the first read fails, too.
                 let _ = stream.set_nodelay(true);
-                let connection = http.serve_connection(TokioIo::new(stream), service_fn(respond)).with_upgrades();
+                let http = http.clone();
                 tokio::spawn(async move {
+                    let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service_fn(respond));
                     if let Err(error) = connection.await {
                         eprintln!("{peer}: {error}");
                     }
@@ -57,43 +66,23 @@ async fn main() -> io::Result<()> {
     }
 }
 
-async fn respond(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
-    let response = match request.uri().path() {
-        "/ws" => upgrade(request),
-        "/" => Response::builder().body("The WebSocket is at /ws.\n".to_owned()),
-        _ => Response::builder().status(StatusCode::NOT_FOUND).body("Not found.\n".to_owned()),
-    };
-    Ok(response.unwrap_or_else(|error| {
-        let mut response = Response::new(error.to_string());
-        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-        response
-    }))
+async fn respond(request: Request<Incoming>) -> Result<Response<String>, InvalidHeader> {
+    match request.uri().path() {
+        "/ws" => open(request),
+        "/" => Ok(Response::new("The WebSocket is at /ws.\n".to_owned())),
+        _ => Rejection::text(404, "Not found.\n").to_http(request.version()),
+    }
 }
 
 /// Checks the handshake that hyper has read. Returns the response that opens or refuses the connection.
-fn upgrade(mut request: Request<Incoming>) -> hyper::http::Result<Response<String>> {
-    let version = if request.version() == Version::HTTP_11 { HttpVersion::Http11 } else { HttpVersion::Http10 };
-    let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let handshake = match ServerHandshake::from_parts(request.method().as_str(), version, headers) {
-        Ok(handshake) => handshake,
-        Err(error) => {
-            let refusal = Rejection::from(&error);
-            let response = Response::builder().status(refusal.status());
-            let response = refusal.headers().fold(response, |response, (name, value)| response.header(name, &*value));
-            return response.body(refusal.text().to_owned());
-        }
+fn open(mut request: Request<Incoming>) -> Result<Response<String>, InvalidHeader> {
+    let protocol = request.extensions().get::<Protocol>().map(Protocol::as_str);
+    let handshake = match ServerHandshake::from_http(&request, protocol) {
+        Ok(handshake) => handshake.with_deflate(&DEFLATE),
+        Err(error) => return Rejection::from(error).to_http(request.version()),
     };
     // A server that identifies users by cookies must check `handshake.origin()` here.
-
-    let handshake = handshake.with_deflate(&DEFLATE);
-    let mut response = Response::builder()
-        .status(StatusCode::SWITCHING_PROTOCOLS)
-        .header(UPGRADE, "websocket")
-        .header(CONNECTION, "Upgrade")
-        .header(SEC_WEBSOCKET_ACCEPT, handshake.accept_key());
-    if let Some(agreed) = handshake.deflate() {
-        response = response.header(SEC_WEBSOCKET_EXTENSIONS, agreed.to_string());
-    }
+    let response = handshake.to_http(None)?;
     let host = handshake.host().to_owned();
     let connection = handshake.into_connection(Limits::of_bytes(MAX_MESSAGE_BYTES), Delivery::Messages);
     // The upgrade completes after hyper has written the response, so another task awaits it.
@@ -107,10 +96,10 @@ fn upgrade(mut request: Request<Incoming>) -> hyper::http::Result<Response<Strin
             eprintln!("{host}: {error}");
         }
     });
-    response.body(String::new())
+    Ok(response)
 }
 
-/// Serves the open connection up to the end of TCP. The first read returns bytes that hyper has read after the request.
+/// Serves the open connection up to the end of TCP, or of the stream. The first read returns bytes that hyper has read after the request.
 async fn serve(upgraded: Upgraded, connection: Connection) -> io::Result<()> {
     let mut stream = TokioIo::new(upgraded);
     let mut driver = Driver::new(connection, Vec::new());
@@ -140,10 +129,8 @@ fn echo(driver: &mut Driver, bytes: &mut [u8]) -> Result<(), SendError> {
     let (mut events, mut outgoing) = driver.receive(bytes);
     // After a violation the driver has sent a Close, and there are no events.
     while let Ok(Some(event)) = events.next_event(&mut outgoing) {
-        match event {
-            Event::Text(text) => outgoing.text(text)?,
-            Event::Binary(payload) => outgoing.binary(payload)?,
-            _ => {}
+        if let Some(message) = event.message() {
+            outgoing.message(message)?;
         }
     }
     Ok(())
@@ -154,6 +141,7 @@ static DEFLATE: LazyLock<Deflate> = LazyLock::new(Deflate::default);
 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEAD_BYTES: usize = 16 << 10;
+const MAX_STREAMS: u32 = 100;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 const READ_BYTES: usize = 16 << 10;

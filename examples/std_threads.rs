@@ -18,7 +18,8 @@ use std::{
 };
 
 use switchboard::{
-    Connection, Delivery, Event, HeadLimits, Limits, Rejection, RequestReader, SendError, ServerHandshake, State,
+    Connection, Delivery, Event, HeadLimits, Limits, Rejection, RequestError, RequestReader, SendError,
+    ServerHandshake, State,
 };
 
 fn main() -> io::Result<()> {
@@ -83,22 +84,28 @@ fn open(
         if length == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let rejection = match reader.receive(&buffer[..length]) {
-            Ok(None) => continue,
-            Ok(Some((head, used))) => match ServerHandshake::from_request(&head) {
-                // A server that identifies users by cookies must check `handshake.origin()` here.
-                Ok(handshake) => {
-                    let limits = Limits::of_bytes(MAX_MESSAGE_BYTES);
-                    let accepted = handshake.accept(None, &[], limits, Delivery::Messages, out);
-                    return Ok(Some((accepted.map_err(io::Error::other)?, used..length)));
-                }
-                Err(error) => Rejection::from(&error),
-            },
-            Err(error) => Rejection::from(&error),
-        };
-        rejection.write(out).map_err(io::Error::other)?;
-        return Ok(None);
+        match answer(&mut reader, &buffer[..length], out) {
+            Ok(None) => {}
+            Ok(Some((connection, used))) => return Ok(Some((connection, used..length))),
+            Err(error) => {
+                Rejection::from(error).write(out).map_err(io::Error::other)?;
+                return Ok(None);
+            }
+        }
     }
+}
+
+/// Reads more of the request, and answers it once it is whole. Returns how many of the bytes belong to it.
+fn answer(
+    reader: &mut RequestReader,
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<Option<(Connection, usize)>, RequestError> {
+    let Some((head, used)) = reader.receive(bytes)? else { return Ok(None) };
+    let handshake = ServerHandshake::from_request(&head)?;
+    // A server that identifies users by cookies must check `handshake.origin()` here.
+    let connection = handshake.accept(None, &[], Limits::of_bytes(MAX_MESSAGE_BYTES), Delivery::Messages, out)?;
+    Ok(Some((connection, used)))
 }
 
 /// Handles the bytes that were read, and appends the frames to send: the echoed messages, and the replies to Ping

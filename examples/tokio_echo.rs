@@ -15,8 +15,8 @@ use std::{
 };
 
 use switchboard::{
-    CloseCode, CloseFrame, Connection, Delivery, Driver, Event, HeadLimits, Keepalive, Limits, Next, Overdue,
-    Rejection, RequestReader, SendError, ServerHandshake, State,
+    CloseCode, CloseFrame, Connection, Delivery, Driver, HeadLimits, Keepalive, Limits, Next, Overdue, Rejection,
+    RequestError, RequestReader, SendError, ServerHandshake, State,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -104,22 +104,28 @@ async fn open(
         if length == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let rejection = match reader.receive(&buffer[..length]) {
-            Ok(None) => continue,
-            Ok(Some((head, used))) => match ServerHandshake::from_request(&head) {
-                // A server that identifies users by cookies must check `handshake.origin()` here.
-                Ok(handshake) => {
-                    let limits = Limits::of_bytes(MAX_MESSAGE_BYTES);
-                    let accepted = handshake.accept(None, &[], limits, Delivery::Messages, out);
-                    return Ok(Some((accepted.map_err(io::Error::other)?, used..length)));
-                }
-                Err(error) => Rejection::from(&error),
-            },
-            Err(error) => Rejection::from(&error),
-        };
-        rejection.write(out).map_err(io::Error::other)?;
-        return Ok(None);
+        match answer(&mut reader, &buffer[..length], out) {
+            Ok(None) => {}
+            Ok(Some((connection, used))) => return Ok(Some((connection, used..length))),
+            Err(error) => {
+                Rejection::from(error).write(out).map_err(io::Error::other)?;
+                return Ok(None);
+            }
+        }
     }
+}
+
+/// Reads more of the request, and answers it once it is whole. Returns how many of the bytes belong to it.
+fn answer(
+    reader: &mut RequestReader,
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<Option<(Connection, usize)>, RequestError> {
+    let Some((head, used)) = reader.receive(bytes)? else { return Ok(None) };
+    let handshake = ServerHandshake::from_request(&head)?;
+    // A server that identifies users by cookies must check `handshake.origin()` here.
+    let connection = handshake.accept(None, &[], Limits::of_bytes(MAX_MESSAGE_BYTES), Delivery::Messages, out)?;
+    Ok(Some((connection, used)))
 }
 
 /// Echoes the messages in the bytes that were read. The driver answers Ping and Close.
@@ -127,10 +133,8 @@ fn echo(driver: &mut Driver, bytes: &mut [u8]) -> Result<(), SendError> {
     let (mut events, mut outgoing) = driver.receive(bytes);
     // After a violation the driver has sent a Close, and there are no events.
     while let Ok(Some(event)) = events.next_event(&mut outgoing) {
-        match event {
-            Event::Text(text) => outgoing.text(text)?,
-            Event::Binary(payload) => outgoing.binary(payload)?,
-            _ => {}
+        if let Some(message) = event.message() {
+            outgoing.message(message)?;
         }
     }
     Ok(())

@@ -37,7 +37,7 @@ enum Phase {
 }
 
 /// What is due on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Overdue {
     /// Send a Ping.
     Ping,

@@ -13,8 +13,9 @@
 //! | feature | adds | on by default |
 //! |---|---|---|
 //! | (none) | the engine: `no_std` with `alloc` | always |
-//! | `std` | the std parts of the dependencies; UTF-8 checks then use the CPU's vector instructions | yes |
+//! | `std` | the std parts of the dependencies; UTF-8 checks and masking use the CPU's vector instructions | yes |
 //! | `deflate` | permessage-deflate ([RFC 7692]) by zlib-rs; implies `std` | yes |
+//! | `http` | `ServerHandshake` and `Rejection` in the types of the crate `http`; implies `std` | no |
 //! | `client` | the module `client`; implies `std` | yes |
 //! | `client-tls` | `wss://` in the client, by rustls and aws-lc-rs; implies `client`, needs a C compiler | no |
 //! | `webpki-roots` | `ClientBuilder::webpki_roots`: the authorities that Mozilla trusts; implies `client-tls` | no |
@@ -81,6 +82,7 @@
 An [`App`] accepts or rejects connections and handles their messages. [`Server::start`] makes one `App` per worker.
 
 ```rust,no_run
+use std::convert::Infallible;
 use switchboard::{App, Config, Context, Handshake, Message, Server, Verdict};
 
 /// Sends each message to all connections.
@@ -88,6 +90,7 @@ struct Lobby;
 
 impl App for Lobby {
     type Peer = ();
+    type Told = Infallible; // nothing from other threads
 
     fn accept(&mut self, _: &Handshake<'_>, verdict: Verdict<()>) {
         verdict.accept(()); // or reject; now or later, from any thread
@@ -115,7 +118,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!
 //! - To receive: [`Receiver`], [`Event`], [`Delivery`] for messages in pieces, [`Limits`], [`ProtocolError`].
 //! - To send: [`Sender`], [`Prepared`] for one message to many connections, [`SendError`], [`CloseCode`].
-//! - To open: [`RequestReader`] and [`ServerHandshake`] for a server, [`ClientHandshake`] for a client, [`Rejection`].
+//! - To open: [`RequestReader`], [`ServerHandshake`], [`RequestError`] and [`Rejection`] for a server,
+//!   [`ClientHandshake`] for a client.
 //! - To read plain requests on the same port: [`RequestReader`], [`BodyReader`].
 //! - To compress: [`Deflate`], shared by all connections of a thread or of the process.
 //! - To log what a peer sent: [`Escaped`].
@@ -127,7 +131,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 #![cfg_attr(feature = "client", doc = "- To connect: [`client::Client`].")]
 //!
 //! The repository's `examples/` hold whole programs: on threads and on tokio, both also with TLS by rustls, and
-//! behind an upgrade by hyper.
+//! behind hyper, in HTTP/1.1 and in HTTP/2.
 //!
 //! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
 //! [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
@@ -160,10 +164,10 @@ pub use proto::{
     BodyError, BodyReader, ClientHandshake, ClientHandshakeError, ClientRequest, CloseCode, CloseFrame, Connection,
     Deflate, DeflateResponseError, Delivery, Driver, EncodedHeader, Escaped, Established, Event, Events,
     ExtensionOffer, FixedOutput, FrameHeader, HandshakeError, HeadError, HeadLimits, HeaderRules, HttpVersion,
-    Incoming, InvalidHeader, KeySource, Limits, Masked, Masking, MaskingKey, MessageKind, Next, Opcode, Outgoing,
-    Output, OwnedReply, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply, RequestHead, RequestReader,
-    ReservedOpcode, ResponseHead, ResponseReader, Role, SendError, Sender, ServerHandshake, State, Unmasked,
-    reason_phrase,
+    Incoming, InvalidHeader, KeySource, Limits, Masked, Masking, MaskingKey, Message, MessageKind, Next, Opcode,
+    Outgoing, Output, OwnedReply, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply, RequestError,
+    RequestHead, RequestReader, ReservedOpcode, ResponseHead, ResponseReader, Role, SendError, Sender, ServerHandshake,
+    State, Unmasked, reason_phrase,
 };
 #[cfg(feature = "deflate")]
 pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
@@ -171,7 +175,7 @@ pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
 pub use reactor::{Certificate, CertificateResolver, TlsBuilder, TlsConfig, TlsConfigError, TlsVersion};
 #[cfg(feature = "server")]
 pub use server::{
-    Acceptance, App, Batch, BindError, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId, Message,
+    Acceptance, App, Batch, BindError, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId,
     OriginPolicy, Remote, Request, Responder, Response, Running, Server, SlowSubscriber, Stopper, Verdict,
     exit_on_panic, raise_descriptor_limit,
 };

@@ -1,6 +1,6 @@
 //! The chat as an [`App`]: admits connections, serves HTTP, and passes messages on to the core.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{convert::Infallible, fmt, sync::Arc, time::Instant};
 
 use switchboard::{
     Acceptance, App, CloseCode, ConnectionId, Context, End, Escaped, Handshake, HttpVersion, Message, Rejection,
@@ -61,6 +61,7 @@ impl fmt::Debug for Chat {
 
 impl App for Chat {
     type Peer = Peer;
+    type Told = Infallible;
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Peer>) {
         let site = self.site(handshake.is_tls);
@@ -88,9 +89,11 @@ impl App for Chat {
             );
         }
         let credential = credentials::presented(handshake.request, site, origin_kind);
-        let offered = handshake.websocket.subprotocols().iter().any(|name| name == SUBPROTOCOL);
         let plain = Acceptance::default();
-        let acceptance = if offered { plain.subprotocol(SUBPROTOCOL) } else { plain };
+        let acceptance = match handshake.websocket.choose(&[SUBPROTOCOL]) {
+            Some(name) => plain.subprotocol(name),
+            None => plain,
+        };
         let address = address_of(handshake.request, handshake.peer.ip(), &self.config.trusted_proxies);
         verdict.accept_with(acceptance.counted_as(address), Peer::new(credential, address_key(address)));
     }

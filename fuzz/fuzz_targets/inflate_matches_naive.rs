@@ -78,7 +78,7 @@ fn frame(message: &[u8]) -> Vec<u8> {
         mask: Some(KEY),
         payload_len: message.len() as u64,
     };
-    let mut wire = header.encode().to_vec();
+    let mut wire = header.encode().as_ref().to_vec();
     let start = wire.len();
     wire.extend_from_slice(message);
     KEY.apply(&mut wire[start..]);

@@ -338,7 +338,7 @@ pub const KEY: MaskingKey = MaskingKey([0x37, 0xfa, 0x21, 0x3d]);
 pub fn append_frame(wire: &mut Vec<u8>, to: Role, fin: bool, opcode: Opcode, payload: &[u8]) -> usize {
     let mask = (to == Role::Server).then_some(KEY);
     let header = FrameHeader { fin, rsv1: false, opcode, mask, payload_len: payload.len() as u64 };
-    wire.extend_from_slice(&header.encode());
+    wire.extend_from_slice(header.encode().as_ref());
     let start = wire.len();
     match mask {
         Some(MaskingKey(key)) => wire.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key)),

@@ -1,15 +1,18 @@
 //! Sends each message to all connections, or to all others.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::page;
 use crate::{App, Context, Handshake, Message, OriginPolicy, Request, Responder, Verdict};
 
 /// The connections that receive a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Audience {
     /// All connections, the sender's too.
@@ -44,6 +47,7 @@ impl Broadcast {
 impl App for Broadcast {
     /// The connection's number.
     type Peer = u64;
+    type Told = Infallible;
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Self::Peer>) {
         let number = self.connections.fetch_add(1, Ordering::Relaxed) + 1;

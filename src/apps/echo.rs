@@ -1,5 +1,7 @@
 //! Sends each message back. For conformance suites and benchmarks.
 
+use std::convert::Infallible;
+
 use super::page;
 use crate::{App, Context, Handshake, Message, OriginPolicy, Request, Responder, Verdict};
 
@@ -19,6 +21,7 @@ impl Echo {
 
 impl App for Echo {
     type Peer = ();
+    type Told = Infallible;
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<()>) {
         self.origins.judge(handshake, verdict, ());

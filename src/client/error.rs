@@ -76,7 +76,7 @@ pub enum ClientError {
 }
 
 /// The step that the client was in when a timeout ran out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stage {
     /// Connecting TCP: `connect_timeout`.

@@ -1,10 +1,20 @@
 //! The messages that a client sends and receives.
 
-use crate::{CloseCode, Event};
+use crate::{CloseCode, Event, Message as Borrowed};
 
 /// A message or a control frame, for [`Client::send`](super::Client::send) and
 /// [`Client::receive`](super::Client::receive).
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// ```rust
+/// use switchboard::client::Message;
+///
+/// let message = Message::from("hello");
+/// assert_eq!(message, Message::Text("hello".to_owned()));
+/// // The engine's `Message` borrows.
+/// assert_eq!(message.as_borrowed(), Some(switchboard::Message::Text("hello")));
+/// assert_eq!(Message::from(switchboard::Message::Binary(&[1, 2])), Message::from(vec![1, 2]));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Message {
     /// A complete text message.
@@ -30,6 +40,16 @@ impl Message {
         }
     }
 
+    /// Returns a text or binary message, borrowed; `None` for a control frame.
+    #[must_use]
+    pub fn as_borrowed(&self) -> Option<Borrowed<'_>> {
+        match self {
+            Self::Text(text) => Some(Borrowed::Text(text)),
+            Self::Binary(bytes) => Some(Borrowed::Binary(bytes)),
+            Self::Ping(_) | Self::Pong(_) | Self::Close(_) => None,
+        }
+    }
+
     /// Copies an event. Returns `None` for a piece of a message, which a connection of this client never yields.
     pub(super) fn from_event(event: &Event<'_>) -> Option<Self> {
         match *event {
@@ -40,5 +60,32 @@ impl Message {
             Event::Close(frame) => Some(Self::Close(frame.map(|frame| (frame.code, frame.reason.to_owned())))),
             Event::Piece(_) => None,
         }
+    }
+}
+
+impl From<Borrowed<'_>> for Message {
+    fn from(message: Borrowed<'_>) -> Self {
+        match message {
+            Borrowed::Text(text) => Self::Text(text.to_owned()),
+            Borrowed::Binary(bytes) => Self::Binary(bytes.to_owned()),
+        }
+    }
+}
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Binary(bytes)
     }
 }

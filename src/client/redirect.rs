@@ -9,7 +9,7 @@ use std::fmt;
 use super::{ClientError, UrlError, url::Url};
 
 /// Why the client does not follow a redirect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RedirectError {
     /// As many redirects as [`redirects`](super::ClientBuilder::redirects) allows have been followed.

@@ -25,7 +25,7 @@ pub(super) struct Url {
 }
 
 /// Why a URL cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UrlError {
     /// The scheme is `wss`, and the crate was built without the feature `client-tls`.

@@ -7,7 +7,7 @@
 use super::{CloseCode, ProtocolError, SendError, utf8};
 
 /// The code and the reason of a Close frame. A Close frame without payload is `None` of `Option<CloseFrame>`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CloseFrame<'a> {
     /// Why the connection is closed.
     pub code: CloseCode,

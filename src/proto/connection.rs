@@ -13,7 +13,7 @@ use super::{
 ///
 /// The state Connecting is a type of its own: [`ServerHandshake`](crate::ServerHandshake) or
 /// [`ClientHandshake`](crate::ClientHandshake).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// Messages flow both ways.
     Open,

@@ -7,8 +7,8 @@
 use alloc::vec::Vec;
 
 use super::{
-    CloseFrame, Connection, Event, Events, Masking, Prepared, ProtocolError, Receiver, SendError, Sender, State,
-    Unmasked,
+    CloseFrame, Connection, Event, Events, Masking, Message, Prepared, ProtocolError, Receiver, SendError, Sender,
+    State, Unmasked,
 };
 
 /// An open [`Connection`] with its output, without I/O.
@@ -66,7 +66,7 @@ pub struct Driver<M = Unmasked> {
 }
 
 /// What the caller of a [`Driver`] does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Next {
     /// Write the [output](Driver::output).
     Write,
@@ -223,6 +223,14 @@ pub struct Outgoing<'d, M = Unmasked> {
 }
 
 impl<M: Masking> Outgoing<'_, M> {
+    /// Sends a whole message: [`Sender::message`].
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
+    pub fn message(&mut self, message: Message<'_>) -> Result<(), SendError> {
+        self.sender.message(message, self.out)
+    }
+
     /// Sends a text message: [`Sender::text`].
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use super::{CloseCode, MessageKind};
 ///
 /// The connection fails ([§7.1.7](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7)): give the error to
 /// [`Sender::fail`](crate::Sender::fail). A frame that is not complete yet is not an error, nor is a normal close.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProtocolError {
     /// RSV1, RSV2 or RSV3 is set, and no extension gives it a meaning (§5.2).
@@ -150,7 +150,7 @@ impl fmt::Display for ProtocolError {
 impl core::error::Error for ProtocolError {}
 
 /// The caller asked a [`Sender`](crate::Sender) for something that is not allowed now. Nothing was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendError {
     /// Our Close frame is already sent; nothing may follow it (§5.5.1).

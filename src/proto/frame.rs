@@ -20,7 +20,7 @@
 use super::{MaskingKey, MessageKind, Opcode, ProtocolError, Role};
 
 /// The header of one frame ([§5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FrameHeader {
     /// Whether this is the last fragment of a message.
     pub fin: bool,
@@ -35,7 +35,7 @@ pub struct FrameHeader {
 }
 
 /// The rules that [`FrameHeader::decode`] checks a header against.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HeaderRules {
     /// The role of the receiver: a server requires masked frames, a client refuses them (§5.1).
     pub role: Role,
@@ -204,18 +204,16 @@ impl PartialFrame {
     }
 }
 
-/// An encoded header: 2 to 14 bytes. Dereferences to them.
-#[derive(Clone, Copy, Debug)]
+/// An encoded header: 2 to 14 bytes, by [`AsRef`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EncodedHeader {
     /// `2 <= len <= 14`; the bytes after `len` are zero.
     bytes: [u8; MAX_HEADER_BYTES],
     len: usize,
 }
 
-impl core::ops::Deref for EncodedHeader {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
+impl AsRef<[u8]> for EncodedHeader {
+    fn as_ref(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 }

@@ -6,7 +6,7 @@
 ///
 /// They bound the memory of a connection: its buffer grows with the bytes that have arrived, never with the length that
 /// a header announces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Limits {
     /// The longest message, all fragments together, in bytes. Default 16 MiB.
@@ -37,7 +37,7 @@ impl Default for Limits {
 }
 
 /// The portions in which a [`Receiver`](crate::Receiver) returns messages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Delivery {
     /// Whole messages. Default.
     #[default]

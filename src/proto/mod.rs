@@ -19,6 +19,7 @@
 //! | `output.rs` | | [`Output`]: the buffer that frames are appended to |
 //! | `prepared.rs` | | [`Prepared`]: a message encoded once for many connections |
 //! | `sender.rs` | §6.1, §7 | [`Sender`]: messages to bytes |
+//! | `whole_message.rs` | §5.6 | [`Message`]: a whole message that borrows its payload |
 //! | `connection.rs` | §7 | [`Connection`]: the two halves, [`State`] |
 //! | `driver.rs` | §6, §7 | [`Driver`]: the loop around a connection |
 //! | `owned_reply.rs` | | [`OwnedReply`]: replies for another task |
@@ -43,6 +44,7 @@ mod prepared;
 mod receiver;
 mod sender;
 mod utf8;
+mod whole_message;
 
 pub use close::CloseFrame;
 pub use close_code::CloseCode;
@@ -56,8 +58,8 @@ pub use escaped::Escaped;
 pub use frame::{EncodedHeader, FrameHeader, HeaderRules};
 pub use handshake::{
     BodyError, BodyReader, ClientHandshake, ClientHandshakeError, ClientRequest, DeflateResponseError, Established,
-    ExtensionOffer, HandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, Rejection, RequestHead,
-    RequestReader, ResponseHead, ResponseReader, ServerHandshake, reason_phrase,
+    ExtensionOffer, HandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, Rejection, RequestError,
+    RequestHead, RequestReader, ResponseHead, ResponseReader, ServerHandshake, reason_phrase,
 };
 pub use limits::{Delivery, Limits};
 pub use mask::{KeySource, Masked, Masking, MaskingKey, Role, Unmasked};
@@ -67,3 +69,4 @@ pub use owned_reply::OwnedReply;
 pub use prepared::Prepared;
 pub use receiver::{Event, Events, Piece, Receiver, Reply};
 pub use sender::Sender;
+pub use whole_message::Message;

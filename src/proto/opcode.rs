@@ -5,6 +5,8 @@
 //! [§5.2]: https://www.rfc-editor.org/rfc/rfc6455#section-5.2
 //! [§11.8]: https://www.rfc-editor.org/rfc/rfc6455#section-11.8
 
+use core::fmt;
+
 /// The meaning of a frame ([§5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -52,8 +54,16 @@ impl TryFrom<u8> for Opcode {
 }
 
 /// The value is not one of the six opcodes that RFC 6455 defines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReservedOpcode(pub u8);
+
+impl fmt::Display for ReservedOpcode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x} is not one of the opcodes 0x0 to 0x2 and 0x8 to 0xa", self.0)
+    }
+}
+
+impl core::error::Error for ReservedOpcode {}
 
 /// The kind of a message: text (UTF-8) or binary
 /// ([§5.6](https://www.rfc-editor.org/rfc/rfc6455#section-5.6)).
@@ -78,6 +88,8 @@ impl MessageKind {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
 
     #[test]
@@ -93,6 +105,7 @@ mod tests {
                 Err(error) => {
                     assert!(!known.contains(&value));
                     assert_eq!(error, ReservedOpcode(value));
+                    assert!(error.to_string().starts_with(&alloc::format!("{value:#x} is not")));
                 }
             }
         }

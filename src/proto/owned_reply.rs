@@ -26,10 +26,10 @@ use super::{CloseCode, Event, Masking, Output, ProtocolError, Reply, SendError, 
 /// assert_eq!(out, b"\x8a\x02hi");
 /// # Ok::<(), switchboard::SendError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OwnedReply(Kind);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     Pong(Payload),
     Close(Option<CloseCode>),
@@ -37,7 +37,7 @@ enum Kind {
 }
 
 /// The payload of a control frame: `bytes[..length]`, `length <= 125`. The other bytes are 0.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Payload {
     length: u8,
     bytes: [u8; MAX_CONTROL_BYTES],

@@ -40,7 +40,7 @@ impl Prepared {
 
     fn new(kind: MessageKind, payload: &[u8]) -> Self {
         let header = FrameHeader::of_message(kind, false, payload.len() as u64).encode();
-        let frame = [&*header, payload].concat().into();
+        let frame = [header.as_ref(), payload].concat().into();
         let shared = Shared { kind, frame, payload_len: payload.len(), compressed: CompressedOnce::default() };
         Self { shared: Arc::new(shared), may_be_compressed: true }
     }
@@ -89,7 +89,7 @@ impl Prepared {
         }
         self.shared.compressed.get_or_compress(deflate, self.payload(), |compressed| {
             let header = FrameHeader::of_message(self.kind(), true, compressed.len() as u64).encode();
-            [&*header, compressed].concat().into()
+            [header.as_ref(), compressed].concat().into()
         })
     }
 }

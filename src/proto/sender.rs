@@ -92,7 +92,7 @@ impl<M: Masking> Sender<M> {
     /// # Errors
     /// [`SendError::Closed`], [`SendError::MessageUnfinished`], [`SendError::BufferTooSmall`].
     pub fn text(&mut self, text: &str, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
-        self.message(MessageKind::Text, text.as_bytes(), out)
+        self.whole(MessageKind::Text, text.as_bytes(), out)
     }
 
     /// Sends a binary message in one frame, compressed as by [`text`](Self::text).
@@ -100,7 +100,7 @@ impl<M: Masking> Sender<M> {
     /// # Errors
     /// As [`text`](Self::text).
     pub fn binary(&mut self, payload: &[u8], out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
-        self.message(MessageKind::Binary, payload, out)
+        self.whole(MessageKind::Binary, payload, out)
     }
 
     /// Sends a text message in one frame, never compressed.
@@ -157,7 +157,7 @@ impl<M: Masking> Sender<M> {
     /// As [`text`](Self::text).
     pub fn prepared(&mut self, message: &Prepared, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         match M::ROLE {
-            Role::Server if self.must_recompress(message) => self.message(message.kind(), message.payload(), out),
+            Role::Server if self.must_recompress(message) => self.whole(message.kind(), message.payload(), out),
             Role::Server => {
                 let state = self.state.on(Input::Data { kind: message.kind(), continues: false, fin: true })?;
                 match self.shared_frame(message) {
@@ -170,7 +170,7 @@ impl<M: Masking> Sender<M> {
                 self.state = state;
                 Ok(())
             }
-            Role::Client if message.may_be_compressed() => self.message(message.kind(), message.payload(), out),
+            Role::Client if message.may_be_compressed() => self.whole(message.kind(), message.payload(), out),
             Role::Client => self.data(message.kind(), message.payload(), None, out),
         }
     }
@@ -270,7 +270,7 @@ impl<M: Masking> Sender<M> {
     pub fn prepared_for_one(&mut self, message: &Prepared, out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         let keeps_context = self.deflating.as_ref().is_some_and(Deflating::keeps_context);
         if keeps_context && message.may_be_compressed() {
-            self.message(message.kind(), message.payload(), out)
+            self.whole(message.kind(), message.payload(), out)
         } else {
             self.prepared(message, out)
         }
@@ -304,18 +304,13 @@ impl<M: Masking> Sender<M> {
 
     /// Sends a whole message in one frame, compressed if possible. The fast path.
     #[inline]
-    fn message(
-        &mut self,
-        kind: MessageKind,
-        payload: &[u8],
-        out: &mut (impl Output + ?Sized),
-    ) -> Result<(), SendError> {
+    fn whole(&mut self, kind: MessageKind, payload: &[u8], out: &mut (impl Output + ?Sized)) -> Result<(), SendError> {
         // The usual case for a server. No state changes, only `out`.
         if (self.state, M::ROLE) == (Sending::Open { unfinished: None }, Role::Server) && self.deflating.is_none() {
             let header = FrameHeader::of_message(kind, false, payload.len() as u64);
             return match header.encode_short() {
                 Some(header) => out.append_frame(&header, payload).map(drop),
-                None => out.append_frame(&header.encode(), payload).map(drop),
+                None => out.append_frame(header.encode().as_ref(), payload).map(drop),
             };
         }
         self.slow_message(kind, payload, out)
@@ -413,7 +408,7 @@ fn write_frame<M: Masking>(
     out: &mut (impl Output + ?Sized),
 ) -> Result<(), SendError> {
     let mask = masking.next_key();
-    let written = out.append_frame(&FrameHeader { mask, ..header }.encode(), payload)?;
+    let written = out.append_frame(FrameHeader { mask, ..header }.encode().as_ref(), payload)?;
     if let Some(key) = mask {
         key.apply(written);
     }

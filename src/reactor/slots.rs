@@ -92,8 +92,18 @@ impl<T> Slots<T> {
         self.iter().map(|(key, _)| key)
     }
 
+    /// Returns the key of the first value in this slot or a later one. With it, a loop can change the table.
+    pub(crate) fn key_from(&self, slot: u32) -> Option<Key> {
+        self.iter_from(slot).next().map(|(key, _)| key)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        (0..).zip(&self.slots).filter_map(|(slot, place)| {
+        self.iter_from(0)
+    }
+
+    fn iter_from(&self, slot: u32) -> impl Iterator<Item = (Key, &T)> {
+        let places = self.slots.get(slot as usize..).unwrap_or_default();
+        (slot..).zip(places).filter_map(|(slot, place)| {
             place.value.as_ref().map(|value| (Key { slot, generation: place.generation }, value))
         })
     }
@@ -116,6 +126,18 @@ mod tests {
         assert_eq!(slots.remove(first), None);
         assert_eq!(slots.get(second), Some(&"second"));
         assert_eq!(slots.len(), 1);
+    }
+
+    #[test]
+    fn each_value_is_found_from_the_slots_up_to_its_own() {
+        let mut slots = Slots::new();
+        let keys = [(); 4].map(|()| slots.insert_with(|_| ()));
+        slots.remove(keys[0]);
+        slots.remove(keys[2]);
+        let found: Vec<_> = (0..6).map(|slot| slots.key_from(slot)).collect();
+        let [_, second, _, last] = keys.map(Some);
+        assert_eq!(found, [second, second, last, last, None, None]);
+        assert_eq!(slots.keys().collect::<Vec<_>>(), [keys[1], keys[3]]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr};
 
 use super::{ConnectionId, Context, Request, Responder, Verdict};
-use crate::{CloseCode, MessageKind, Prepared, ProtocolError, Remote, RequestHead, ServerHandshake};
+use crate::{CloseCode, Message, ProtocolError, Remote, RequestHead, ServerHandshake};
 
 /// A service: one value per worker, used by that worker's thread alone.
 ///
@@ -15,12 +15,14 @@ use crate::{CloseCode, MessageKind, Prepared, ProtocolError, Remote, RequestHead
 /// A server that sends each text back in upper case:
 ///
 /// ```no_run
+/// use std::convert::Infallible;
 /// use switchboard::{App, Config, Context, Handshake, Message, Server, Verdict};
 ///
 /// struct Shout;
 ///
 /// impl App for Shout {
 ///     type Peer = ();
+///     type Told = Infallible;
 ///
 ///     fn accept(&mut self, _: &Handshake<'_>, verdict: Verdict<()>) {
 ///         verdict.accept(());
@@ -42,6 +44,10 @@ pub trait App: Sized {
     /// The app's own value for each open connection.
     type Peer: Send + 'static;
 
+    /// What other threads and timers tell the app ([`Remote::tell`]), such as an `enum` of events;
+    /// [`Infallible`](std::convert::Infallible) if nothing does.
+    type Told: Send + 'static;
+
     /// Called when a client asks to open a connection. The verdict may be given later, from any thread. If it is
     /// dropped, the client gets 500.
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Self::Peer>);
@@ -61,6 +67,20 @@ pub trait App: Sized {
     /// Called for each message. Not called after the app has closed the connection.
     fn message(&mut self, peer: &mut Self::Peer, message: Message<'_>, context: &mut Context<'_>);
 
+    /// Called for what was told about an open connection by [`Remote::tell`] or [`Remote::tell_all`]. Not called after
+    /// the app has closed the connection.
+    fn told(&mut self, peer: &mut Self::Peer, told: Self::Told, context: &mut Context<'_>) {
+        let _ = (peer, told, context);
+    }
+
+    /// Called every [`Config::tick_interval`](super::Config::tick_interval), if that is set, on each worker: at most 10
+    /// ms late, or at the end of the turn that it falls into. The calls that a longer turn misses are skipped.
+    ///
+    /// `remote` is where the call can send to. What it posts to this worker is executed at once, in the next turn.
+    fn tick(&mut self, remote: &Remote) {
+        let _ = remote;
+    }
+
     /// Called in each turn of the event loop after the turn's messages, before publications are written. An app that
     /// passes messages on to another thread may wake that thread here, once for all messages of the turn.
     fn end_of_turn(&mut self) {}
@@ -68,50 +88,6 @@ pub trait App: Sized {
     /// Called when an open connection has ended, once for each call of [`opened`](Self::opened).
     fn closed(&mut self, peer: Self::Peer, id: ConnectionId, end: &End, remote: &Remote) {
         let _ = (peer, id, end, remote);
-    }
-}
-
-/// A message, received or to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Message<'a> {
-    /// Text.
-    Text(&'a str),
-    /// Bytes.
-    Binary(&'a [u8]),
-}
-
-impl<'a> Message<'a> {
-    /// Returns the kind: text or binary.
-    #[must_use]
-    pub fn kind(self) -> MessageKind {
-        match self {
-            Self::Text(_) => MessageKind::Text,
-            Self::Binary(_) => MessageKind::Binary,
-        }
-    }
-
-    /// Returns the bytes; of a text, its UTF-8.
-    #[must_use]
-    pub fn payload(self) -> &'a [u8] {
-        match self {
-            Self::Text(text) => text.as_bytes(),
-            Self::Binary(bytes) => bytes,
-        }
-    }
-
-    /// Encodes the message once, to be sent to many connections.
-    #[must_use]
-    pub fn prepared(self) -> Prepared {
-        match self {
-            Self::Text(text) => Prepared::text(text),
-            Self::Binary(bytes) => Prepared::binary(bytes),
-        }
-    }
-}
-
-impl From<Message<'_>> for Prepared {
-    fn from(message: Message<'_>) -> Self {
-        message.prepared()
     }
 }
 
@@ -135,7 +111,7 @@ pub struct Handshake<'a> {
 }
 
 /// How a connection ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum End {
     /// The closing handshake was completed.

@@ -1,9 +1,23 @@
-//! The execution of commands from other threads and workers.
+//! The execution of what other threads and workers ask for, and what they tell the app.
 
-use super::{App, remote::Command, state::State, worker::Worker};
-use crate::{CloseCode, CloseFrame, reactor::Turn};
+use super::{App, Context, inbound::Input, remote::Command, state::State, worker::Worker};
+use crate::{
+    CloseCode, CloseFrame,
+    reactor::{Key, Turn},
+};
 
 impl<A: App> Worker<A> {
+    /// Tells the app something about a connection, if it is open.
+    pub(super) fn tell(&mut self, key: Key, told: A::Told) {
+        if !self.hub.links.is_open(key) {
+            return;
+        }
+        let Self { app, hub, inbound, .. } = self;
+        if let Input::Frames { peer, .. } = &mut inbound[Self::slot(key)].input {
+            app.told(peer, told, &mut Context::new(hub, key));
+        }
+    }
+
     pub(super) fn execute(&mut self, command: Command, turn: &mut Turn<'_>) {
         match command {
             Command::Publish(batch) => {

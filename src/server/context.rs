@@ -1,7 +1,7 @@
 //! The actions of an app during a callback for one of its connections.
 
-use super::{ConnectionId, Message, Remote, hub::Hub};
-use crate::{CloseCode, CloseFrame, SendError, reactor::Key};
+use super::{ConnectionId, Remote, hub::Hub};
+use crate::{CloseCode, CloseFrame, Message, SendError, reactor::Key};
 
 /// Access to the connection of a callback, and through it to other connections and topics.
 ///
@@ -49,7 +49,7 @@ impl<'a> Context<'a> {
     /// Sends a message to another connection, on any worker. Does nothing if it does not exist.
     /// [`Config::slow_subscriber`](super::Config::slow_subscriber) applies if it is too slow.
     pub fn send_to(&mut self, id: ConnectionId, message: Message<'_>) {
-        let prepared = message.prepared();
+        let prepared = message.to_prepared();
         let message = if self.compress { prepared } else { prepared.uncompressed() };
         if id.worker == self.hub.worker {
             self.hub.send_unsolicited(id.key, &message);

@@ -14,13 +14,13 @@ impl<A: App> Worker<A> {
         }
         self.last_sweep = now;
         self.warn_of_evictions();
-        if self.hub.congested {
-            // The worker reads from no peer, so no peer can be late.
-            for key in self.hub.links.keys().collect::<Vec<_>>() {
+        let (is_reading, mut slot) = (!self.hub.congested, 0);
+        while let Some(key) = self.hub.links.key_from(slot) {
+            slot = key.slot + 1;
+            if !is_reading {
+                // The worker reads from no peer, so no peer can be late.
                 self.restart_peer_deadlines(key);
             }
-        }
-        for key in self.hub.links.keys().collect::<Vec<_>>() {
             self.check_deadline(key, now);
         }
     }

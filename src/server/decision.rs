@@ -1,6 +1,6 @@
 //! An app's decision on a request or a handshake: given once, now or later, from any thread.
 
-use std::{borrow::Cow, fmt, net::IpAddr};
+use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
 use super::{
     Response,
@@ -17,10 +17,10 @@ pub struct Responder(Option<Box<dyn Deliver>>);
 
 /// Accepts or rejects one opening handshake. If it is dropped without a decision, the client gets 500.
 #[must_use = "the client waits for a response"]
-pub struct Verdict<P: Send + 'static>(Option<(Mailbox<Mail<P>>, Key)>);
+pub struct Verdict<P: Send + 'static>(Option<(Arc<dyn DecisionMailbox<P>>, Key)>);
 
 /// How a handshake is accepted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Acceptance {
     /// The chosen subprotocol, one of those that the client offered.
@@ -57,7 +57,7 @@ impl Acceptance {
 }
 
 impl Responder {
-    pub(super) fn new<P: Send + 'static>(mailbox: Mailbox<Mail<P>>, key: Key) -> Self {
+    pub(super) fn new<P: Send + 'static>(mailbox: Arc<dyn DecisionMailbox<P>>, key: Key) -> Self {
         Self(Some(Box::new(Channel { mailbox, key, headers: Vec::new() })))
     }
 
@@ -87,7 +87,7 @@ impl Drop for Responder {
 }
 
 impl<P: Send + 'static> Verdict<P> {
-    pub(super) fn new(mailbox: Mailbox<Mail<P>>, key: Key) -> Self {
+    pub(super) fn new(mailbox: Arc<dyn DecisionMailbox<P>>, key: Key) -> Self {
         Self(Some((mailbox, key)))
     }
 
@@ -111,9 +111,7 @@ impl<P: Send + 'static> Verdict<P> {
 
     fn decide(&mut self, decision: Decision<P>) {
         if let Some((mailbox, key)) = self.0.take() {
-            // If the worker has ended, so has the connection.
-            let bytes = decision.weight();
-            let _ = mailbox.post(Mail::Decision(key, decision), bytes);
+            mailbox.decide(key, decision);
         }
     }
 }
@@ -136,6 +134,19 @@ impl<P: Send + 'static> fmt::Debug for Verdict<P> {
     }
 }
 
+/// A worker's mailbox, independent of what its app is told: it takes decisions.
+pub(super) trait DecisionMailbox<P>: Send + Sync {
+    fn decide(&self, key: Key, decision: Decision<P>);
+}
+
+impl<P: Send, T: Send> DecisionMailbox<P> for Mailbox<Mail<P, T>> {
+    fn decide(&self, key: Key, decision: Decision<P>) {
+        let bytes = decision.weight();
+        // If the worker has ended, so has the connection.
+        let _ = self.post(Mail::Decision(key, decision), bytes);
+    }
+}
+
 /// The channel back to the worker, independent of the app's types.
 trait Deliver: Send {
     fn add_header(&mut self, name: Cow<'static, str>, value: Cow<'static, str>);
@@ -143,7 +154,7 @@ trait Deliver: Send {
 }
 
 struct Channel<P: Send + 'static> {
-    mailbox: Mailbox<Mail<P>>,
+    mailbox: Arc<dyn DecisionMailbox<P>>,
     key: Key,
     /// Header fields to add to the response.
     headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
@@ -157,8 +168,6 @@ impl<P: Send + 'static> Deliver for Channel<P> {
     fn deliver(self: Box<Self>, response: Response) {
         let Self { mailbox, key, headers } = *self;
         let response = headers.into_iter().fold(response, |response, (name, value)| response.header(name, value));
-        let decision = Decision::Respond(response);
-        let bytes = decision.weight();
-        let _ = mailbox.post(Mail::Decision(key, decision), bytes);
+        mailbox.decide(key, Decision::Respond(response));
     }
 }

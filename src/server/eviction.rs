@@ -220,11 +220,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::{
-        super::{Config, Message, Remote, addresses::Addresses, hub::Hub, inbound::Mail},
+        super::{Config, Remote, addresses::Addresses, hub::Hub},
         *,
     };
     use crate::{
-        CloseCode, CloseFrame, Connection, Delivery, Event, Limits, MaskingKey, Prepared,
+        CloseCode, CloseFrame, Connection, Delivery, Event, Limits, MaskingKey, Message, Prepared,
         reactor::{
             Clock,
             simulated::{Network, Peer, SECOND, Wire, pair},
@@ -269,7 +269,7 @@ mod tests {
 
     fn hub_with(config: Config) -> (Hub, Key, Network, Peer) {
         let now = Clock::starting_now().tick(std::time::Instant::now());
-        let remote = Remote::new::<Mail<()>>(&[]);
+        let remote = Remote::new::<()>(&[]);
         let mut hub = Hub::new(Arc::new(config), remote, 0, now);
         let wire = Wire { send_buffer: 10, receive_buffer: 1000, delay: 0, piece: 10 };
         let (network, socket, peer) = pair(wire, wire);

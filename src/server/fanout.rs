@@ -1,13 +1,13 @@
 //! The fan-out of a [`Hub`]: subscriptions, publications, and at the end of the turn their delivery to each subscriber.
 
 use super::{
-    Message, SlowSubscriber,
+    SlowSubscriber,
     hub::Hub,
     remote::Publication,
     state::State,
     topics::{Subscription, TopicId},
 };
-use crate::{FrameHeader, Prepared, reactor::Key};
+use crate::{FrameHeader, Message, Prepared, reactor::Key};
 
 impl Hub {
     pub(super) fn subscribe(&mut self, key: Key, name: &str) {
@@ -57,7 +57,7 @@ impl Hub {
     pub(super) fn publish(&mut self, topic: &str, message: Message<'_>, except: Option<Key>, compress: bool) {
         let others = self.remote.workers() > 1;
         if others || (compress && self.topics.is_deflating(topic)) {
-            let prepared = message.prepared();
+            let prepared = message.to_prepared();
             let message = if compress { prepared } else { prepared.uncompressed() };
             self.publish_here(topic, &message, except);
             if others {
@@ -70,7 +70,7 @@ impl Hub {
             }
         } else {
             let header = FrameHeader::of_message(message.kind(), false, message.payload().len() as u64).encode();
-            self.topics.publish(topic, &header, message.payload(), None, except);
+            self.topics.publish(topic, header.as_ref(), message.payload(), None, except);
             self.flush_full_logs();
         }
     }

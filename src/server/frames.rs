@@ -1,13 +1,13 @@
 //! Frames that have arrived: from bytes to events of the engine, to the app, and to the end if there is one.
 
 use super::{
-    App, Context, End, Message,
+    App, Context, End,
     hub::{Disposition, Hub},
     inbound::{Input, Unfinished},
     state::State,
     worker::Worker,
 };
-use crate::{CloseFrame, Event, reactor::Key};
+use crate::{CloseFrame, Event, Message, reactor::Key};
 
 impl<A: App> Worker<A> {
     /// Handles frames until the input, the budget or the connection ends. Returns how many bytes were used.

@@ -6,8 +6,8 @@
 use std::{borrow::Cow, io::Write as _, net::SocketAddr, time::Duration};
 
 use crate::{
-    BodyError, BodyReader, HandshakeError, HeadError, HttpVersion, InvalidHeader, Rejection, RequestHead,
-    RequestReader, ServerHandshake, reactor::Tick, reason_phrase, server::Config,
+    BodyReader, HttpVersion, InvalidHeader, Rejection, RequestHead, RequestReader, ServerHandshake, reactor::Tick,
+    reason_phrase, server::Config,
 };
 
 /// A complete plain HTTP request.
@@ -33,7 +33,7 @@ pub struct Request<'a> {
 /// app has set one.
 ///
 /// A response to HEAD, and one with a status that has no body (204, 205, 304), is sent without its body.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     status: u16,
     headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
@@ -211,18 +211,16 @@ impl RequestStream {
         if let Some(body) = self.body.take() {
             return self.receive_body(body, bytes);
         }
-        let Some((head, used)) = self.reader.receive(bytes).map_err(|error: HeadError| Rejection::from(&error))? else {
+        let Some((head, used)) = self.reader.receive(bytes)? else {
             return Ok((bytes.len(), None));
         };
         self.is_head = head.method() == "HEAD";
         if head.version() == HttpVersion::Http11 && head.has_token("upgrade", "websocket") {
-            let handshake =
-                ServerHandshake::from_request(&head).map_err(|error: HandshakeError| Rejection::from(&error))?;
+            let handshake = ServerHandshake::from_request(&head)?;
             return Ok((used, Some(Incoming::WebSocket { head, handshake })));
         }
         check_plain(&head)?;
-        let reader = BodyReader::new(&head, config.max_body_bytes, config.head)
-            .map_err(|error: BodyError| Rejection::from(&error))?;
+        let reader = BodyReader::new(&head, config.max_body_bytes, config.head)?;
         // RFC 9110 §10.1.1: it does not count in HTTP/1.0.
         let awaits_continue = head.version() == HttpVersion::Http11
             && head.values("expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"));
@@ -234,7 +232,7 @@ impl RequestStream {
     }
 
     fn receive_body(&mut self, mut body: PendingBody, bytes: &[u8]) -> Result<(usize, Option<Incoming>), Rejection> {
-        match body.reader.receive(bytes).map_err(|error: BodyError| Rejection::from(&error))? {
+        match body.reader.receive(bytes)? {
             Some((bytes, used)) => Ok((used, Some(Incoming::Plain { head: body.head, body: bytes }))),
             None => {
                 self.body = Some(body);

@@ -7,14 +7,14 @@
 use std::sync::Arc;
 
 use super::{
-    Config, ConnectionId, Message, Remote,
+    Config, ConnectionId, Remote,
     links::Links,
     remote::Publication,
     state::{State, Step},
     topics::Topics,
 };
 use crate::{
-    CloseFrame, Deflate, Prepared, Reply, SendError, Sender,
+    CloseFrame, Deflate, Message, Prepared, Reply, SendError, Sender,
     reactor::{Key, Tick},
 };
 

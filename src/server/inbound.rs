@@ -9,9 +9,13 @@ use crate::{
 };
 
 /// The mail that any thread may post to a worker.
-pub(super) enum Mail<P> {
+pub(super) enum Mail<P, T> {
     Command(Command),
     Decision(Key, Decision<P>),
+    /// What the app is to be told about a connection.
+    Tell(Key, T),
+    /// What the app is to be told about each connection.
+    TellAll(Box<dyn Fn() -> T + Send>),
 }
 
 /// An app's decision on a request or a handshake.
@@ -34,7 +38,7 @@ impl<P> Decision<P> {
     }
 }
 
-impl<P> From<Command> for Mail<P> {
+impl<P, T> From<Command> for Mail<P, T> {
     fn from(command: Command) -> Self {
         Self::Command(command)
     }

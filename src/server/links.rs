@@ -80,6 +80,11 @@ impl Links {
         self.slots.keys()
     }
 
+    /// Returns the key of the first link in this slot or a later one.
+    pub(super) fn key_from(&self, slot: u32) -> Option<Key> {
+        self.slots.key_from(slot)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &Link)> {
         self.slots.iter()
     }

@@ -6,7 +6,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `app.rs` | [`App`], [`Message`], [`Handshake`], [`End`]: the service and its callbacks |
+//! | `app.rs` | [`App`], [`Handshake`], [`End`]: the service and its callbacks |
 //! | `context.rs` | [`Context`]: the actions of an app during a callback |
 //! | `decision.rs` | [`Responder`], [`Verdict`]: an app's decision on a request or a handshake, now or later |
 //! | `http.rs` | [`Request`], [`Response`]: plain HTTP on the same port |
@@ -22,6 +22,7 @@
 //! | `securing.rs` | handshakes of TLS, and their share of a turn |
 //! | `requests.rs` | from the HTTP request to the open connection |
 //! | `ending.rs` | how connections end, and how the server stops |
+//! | `ticks.rs` | the times at which an app is called by the clock |
 //! | `deadlines.rs` | the deadlines for everything that a peer can stall |
 //! | `hub.rs` | the outgoing half of a worker: what is sent, and where it collects until it is written |
 //! | `topics.rs`, `fanout.rs` | subscriptions, the publication logs of a turn, and their delivery |
@@ -64,10 +65,12 @@ mod securing;
 #[cfg(test)]
 mod simulation;
 mod state;
+mod ticks;
 mod topics;
 mod worker;
 
 use std::{
+    convert::Infallible,
     io,
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -78,7 +81,7 @@ use std::{
 
 use log::{info, warn};
 
-pub use app::{App, End, Handshake, Message};
+pub use app::{App, End, Handshake};
 pub use bind_error::BindError;
 pub use config::{Config, SlowSubscriber};
 pub use context::Context;
@@ -99,10 +102,12 @@ pub struct Server {
 }
 
 /// A running server. It keeps running if this handle is dropped.
+///
+/// `T` is [`App::Told`].
 #[derive(Debug)]
-pub struct Running {
+pub struct Running<T = Infallible> {
     addresses: Vec<SocketAddr>,
-    remote: Remote,
+    remote: Remote<T>,
     workers: Vec<JoinHandle<io::Result<()>>>,
 }
 
@@ -154,10 +159,10 @@ impl Server {
     ///
     /// # Errors
     /// Returns the system's error if a worker cannot be created.
-    pub fn start<A, F>(self, make_app: F) -> io::Result<Running>
+    pub fn start<A, F>(self, make_app: F) -> io::Result<Running<A::Told>>
     where
         A: App,
-        F: Fn(&Remote) -> A + Send + Sync + 'static,
+        F: Fn(&Remote<A::Told>) -> A + Send + Sync + 'static,
     {
         let Self { listeners: Listeners { addresses, workers: listeners }, config } = self;
         let descriptors = usize::try_from(reactor::descriptor_limit()).unwrap_or(usize::MAX);
@@ -180,7 +185,7 @@ impl Server {
             mailboxes.push(mailbox);
         }
         let remote = Remote::new(&mailboxes);
-        let stopper = Stopper(remote.clone());
+        let stopper = Stopper(remote.untyped());
         let max_worker_bytes = config.max_worker_bytes;
         let config = Arc::new(config);
         let make_app = Arc::new(make_app);
@@ -191,7 +196,7 @@ impl Server {
             let run = move || {
                 let app = make_app(&remote);
                 let now = clock.tick(Instant::now());
-                let mut worker = Worker::new(app, config, remote, number, mailbox, capacity, now);
+                let mut worker = Worker::new(app, config, remote.untyped(), number, mailbox, capacity, now);
                 reactor.run(&mut worker)
             };
             let thread = Builder::new().name(format!("switchboard-{number}"));
@@ -213,7 +218,7 @@ impl Server {
     }
 }
 
-impl Running {
+impl<T> Running<T> {
     /// Returns the bound address, with the actual port; the first one if there are several.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -228,14 +233,14 @@ impl Running {
 
     /// Returns a handle to connections and topics.
     #[must_use]
-    pub fn remote(&self) -> &Remote {
+    pub fn remote(&self) -> &Remote<T> {
         &self.remote
     }
 
     /// Returns a handle that can stop the server.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
-        Stopper(self.remote.clone())
+        Stopper(self.remote.untyped())
     }
 
     /// Waits until the server has stopped.

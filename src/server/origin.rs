@@ -9,7 +9,7 @@ use crate::Rejection;
 ///
 /// Every policy allows a handshake without an Origin: it does not come from a browser, and so cannot use the cookies of
 /// a user against their will.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OriginPolicy {
     /// Any page.

@@ -1,7 +1,8 @@
 //! Access to connections and topics from any thread.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{convert::Infallible, fmt, str::FromStr, sync::Arc};
 
+use super::inbound::Mail;
 #[cfg(feature = "tls")]
 use crate::reactor::TlsConfig;
 use crate::{
@@ -40,7 +41,7 @@ impl FromStr for ConnectionId {
 }
 
 /// The error of parsing a [`ConnectionId`]: the text is not `worker.slot.generation`, three decimal numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InvalidConnectionId;
 
 impl fmt::Display for InvalidConnectionId {
@@ -55,8 +56,13 @@ impl std::error::Error for InvalidConnectionId {}
 ///
 /// Each call posts a command and returns at once. Each worker executes the commands of one thread in the order of the
 /// calls.
-#[derive(Clone)]
-pub struct Remote(Arc<[Box<dyn CommandMailbox>]>);
+///
+/// `T` is [`App::Told`]: what [`tell`](Self::tell) takes. A handle from [`Context::remote`](super::Context::remote) can
+/// tell nothing, so an app that does keeps the one that [`Server::start`](super::Server::start) gives it.
+pub struct Remote<T = Infallible> {
+    workers: Arc<[Box<dyn CommandMailbox>]>,
+    told: Arc<[Box<dyn ToldMailbox<T>>]>,
+}
 
 /// A command to a worker, independent of its app.
 #[derive(Debug)]
@@ -119,22 +125,108 @@ impl<M: From<Command> + Send> CommandMailbox for Mailbox<M> {
     }
 }
 
-impl Remote {
-    pub(super) fn new<M: From<Command> + Send + 'static>(mailboxes: &[Mailbox<M>]) -> Self {
-        Self(mailboxes.iter().map(|mailbox| Box::new(mailbox.clone()) as Box<dyn CommandMailbox>).collect())
+/// A worker's mailbox, independent of the app's peers: it takes what the app is told.
+trait ToldMailbox<T>: Send + Sync {
+    fn tell(&self, key: Key, told: T);
+    fn tell_all(&self, make: Box<dyn Fn() -> T + Send>);
+}
+
+impl<P: Send, T: Send> ToldMailbox<T> for Mailbox<Mail<P, T>> {
+    fn tell(&self, key: Key, told: T) {
+        let _ = Mailbox::post(self, Mail::Tell(key, told), COMMAND_BYTES + size_of::<T>());
+    }
+
+    fn tell_all(&self, make: Box<dyn Fn() -> T + Send>) {
+        let _ = Mailbox::post(self, Mail::TellAll(make), COMMAND_BYTES + size_of::<T>());
+    }
+}
+
+impl<T: Send + 'static> Remote<T> {
+    pub(super) fn new<P: Send + 'static>(mailboxes: &[Mailbox<Mail<P, T>>]) -> Self {
+        let workers = mailboxes.iter().map(|mailbox| Box::new(mailbox.clone()) as Box<dyn CommandMailbox>).collect();
+        let told = mailboxes.iter().map(|mailbox| Box::new(mailbox.clone()) as Box<dyn ToldMailbox<T>>).collect();
+        Self { workers, told }
+    }
+
+    /// Tells the app something about one connection: [`App::told`](super::App::told) is called with it. Does nothing if
+    /// the connection is not open by then.
+    ///
+    /// While it waits it counts as 64 bytes and the size of `T`, so what is large belongs behind an [`Arc`].
+    ///
+    /// # Examples
+    /// Slow work on another thread, whose result comes back to the connection. One lookup per connection waits:
+    ///
+    /// ```
+    /// use std::sync::mpsc::{Receiver, Sender};
+    /// use switchboard::{App, ConnectionId, Context, Handshake, Message, Remote, Verdict};
+    ///
+    /// struct Lookup(Sender<(ConnectionId, String)>);
+    ///
+    /// impl App for Lookup {
+    ///     type Peer = bool; // whether a lookup waits
+    ///     type Told = String;
+    ///
+    ///     fn accept(&mut self, _: &Handshake<'_>, verdict: Verdict<bool>) {
+    ///         verdict.accept(false);
+    ///     }
+    ///
+    ///     fn message(&mut self, waits: &mut bool, message: Message<'_>, context: &mut Context<'_>) {
+    ///         match message {
+    ///             Message::Text(key) if !*waits => *waits = self.0.send((context.id(), key.to_owned())).is_ok(),
+    ///             _ => context.send(Message::Text("one at a time")),
+    ///         }
+    ///     }
+    ///
+    ///     fn told(&mut self, waits: &mut bool, value: String, context: &mut Context<'_>) {
+    ///         *waits = false;
+    ///         context.send(Message::Text(&value));
+    ///     }
+    /// }
+    ///
+    /// fn look_up(requests: Receiver<(ConnectionId, String)>, remote: Remote<String>) {
+    ///     for (id, key) in requests {
+    ///         remote.tell(id, format!("the value of {key}")); // after a while
+    ///     }
+    /// }
+    /// ```
+    pub fn tell(&self, id: ConnectionId, told: T) {
+        if let Some(worker) = self.told.get(usize::from(id.worker)) {
+            worker.tell(id.key, told);
+        }
+    }
+
+    /// Tells the app the same about each connection that is open when the command is executed. Each worker calls
+    /// [`App::told`](super::App::told) for all of its connections in one turn.
+    pub fn tell_all(&self, told: T)
+    where
+        T: Clone,
+    {
+        for worker in self.told.iter() {
+            let told = told.clone();
+            worker.tell_all(Box::new(move || told.clone()));
+        }
+    }
+}
+
+impl<T> Remote<T> {
+    /// Returns a handle to the same server that can tell nothing, for functions that need no more.
+    #[must_use]
+    pub fn untyped(&self) -> Remote {
+        Remote { workers: Arc::clone(&self.workers), told: Arc::default() }
     }
 
     pub(super) fn workers(&self) -> usize {
-        self.0.len()
+        self.workers.len()
     }
 
     /// Returns an empty batch of commands, to post many at once.
     #[must_use]
     pub fn batch(&self) -> Batch {
-        Batch { remote: self.clone(), workers: self.0.iter().map(|_| (Vec::new(), 0)).collect() }
+        let commands = self.workers.iter().map(|_| (Vec::new(), 0)).collect();
+        Batch { workers: Arc::clone(&self.workers), commands }
     }
 
-    /// Publishes a message to all subscribers of `topic`: a [`Message`](super::Message) or a [`Prepared`] one.
+    /// Publishes a message to all subscribers of `topic`: a [`Message`](crate::Message) or a [`Prepared`] one.
     pub fn publish(&self, topic: &str, message: impl Into<Prepared>) {
         self.publish_everywhere(topic, message.into(), None);
     }
@@ -146,14 +238,14 @@ impl Remote {
 
     fn publish_everywhere(&self, topic: &str, message: Prepared, except: Option<ConnectionId>) {
         let batch: Arc<[_]> = [Publication { topic: topic.into(), message, except }].into();
-        for worker in self.0.iter() {
+        for worker in self.workers.iter() {
             worker.post(Command::Publish(Arc::clone(&batch)), weight(&batch));
         }
     }
 
     /// Publishes to the subscribers on all workers except `worker`, which has already served its own.
     pub(super) fn publish_from(&self, worker: u16, batch: &Arc<[Publication]>) {
-        for (number, other) in self.0.iter().enumerate() {
+        for (number, other) in self.workers.iter().enumerate() {
             if number != usize::from(worker) {
                 other.post(Command::Publish(Arc::clone(batch)), weight(batch));
             }
@@ -204,21 +296,21 @@ impl Remote {
     /// refuse new work ("try again later").
     #[must_use]
     pub fn is_overloaded(&self) -> bool {
-        self.0.iter().any(|worker| worker.is_full())
+        self.workers.iter().any(|worker| worker.is_full())
     }
 
     /// Returns the bytes of the commands that wait for the worker that is furthest behind. What is posted now, it
     /// executes after them.
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
-        self.0.iter().map(|worker| worker.waiting_bytes()).max().unwrap_or(0)
+        self.workers.iter().map(|worker| worker.waiting_bytes()).max().unwrap_or(0)
     }
 
     /// Gives the server another TLS configuration, for the connections that come from now on: a new certificate, for
     /// example. The open ones live on with theirs. Sessions still resume, unless [`TlsConfig`] says otherwise.
     #[cfg(feature = "tls")]
     pub fn set_tls(&self, config: &TlsConfig) {
-        for worker in self.0.iter() {
+        for worker in self.workers.iter() {
             let command = Command::SetTls(config.clone());
             let bytes = command.weight();
             worker.post(command, bytes);
@@ -227,13 +319,13 @@ impl Remote {
 
     /// Tells all workers to stop.
     pub(super) fn stop(&self) {
-        for worker in self.0.iter() {
+        for worker in self.workers.iter() {
             worker.post(Command::Stop, 0);
         }
     }
 
     fn post(&self, id: ConnectionId, command: Command) {
-        if let Some(worker) = self.0.get(usize::from(id.worker)) {
+        if let Some(worker) = self.workers.get(usize::from(id.worker)) {
             let bytes = command.weight();
             worker.post(command, bytes);
         }
@@ -246,9 +338,9 @@ impl Remote {
 /// in one write, and the worker is woken once.
 #[derive(Debug)]
 pub struct Batch {
-    remote: Remote,
+    workers: Arc<[Box<dyn CommandMailbox>]>,
     /// The commands for each worker, and their weight.
-    workers: Box<[(Vec<Command>, usize)]>,
+    commands: Box<[(Vec<Command>, usize)]>,
 }
 
 impl Batch {
@@ -264,7 +356,7 @@ impl Batch {
 
     fn publish_everywhere(&mut self, topic: &str, message: Prepared, except: Option<ConnectionId>) {
         let publications: Arc<[_]> = [Publication { topic: topic.into(), message, except }].into();
-        for (commands, bytes) in &mut self.workers {
+        for (commands, bytes) in &mut self.commands {
             commands.push(Command::Publish(Arc::clone(&publications)));
             *bytes += weight(&publications);
         }
@@ -306,7 +398,7 @@ impl Batch {
     }
 
     fn add(&mut self, id: ConnectionId, command: Command) {
-        if let Some((commands, bytes)) = self.workers.get_mut(usize::from(id.worker)) {
+        if let Some((commands, bytes)) = self.commands.get_mut(usize::from(id.worker)) {
             *bytes += command.weight();
             commands.push(command);
         }
@@ -314,7 +406,7 @@ impl Batch {
 
     /// Posts all commands. The batch is then empty.
     pub fn post(&mut self) {
-        for (worker, (commands, bytes)) in self.remote.0.iter().zip(&mut self.workers) {
+        for (worker, (commands, bytes)) in self.workers.iter().zip(&mut self.commands) {
             if !commands.is_empty() {
                 worker.post_all(commands, std::mem::take(bytes));
                 commands.shrink_to(MAX_KEPT_COMMANDS);
@@ -341,9 +433,21 @@ impl Command {
     }
 }
 
-impl fmt::Debug for Remote {
+impl<T> Clone for Remote<T> {
+    fn clone(&self) -> Self {
+        Self { workers: Arc::clone(&self.workers), told: Arc::clone(&self.told) }
+    }
+}
+
+impl<T> fmt::Debug for Remote<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Remote").field("workers", &self.0.len()).finish()
+        f.debug_struct("Remote").field("workers", &self.workers.len()).finish()
+    }
+}
+
+impl fmt::Debug for dyn CommandMailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a worker's mailbox")
     }
 }
 

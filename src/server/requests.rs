@@ -1,6 +1,9 @@
 //! HTTP requests, and the app's decisions on them: from the request to the open connection.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use log::{debug, trace};
 
@@ -31,7 +34,7 @@ impl<A: App> Worker<A> {
                 let head_only = head.method() == "HEAD";
                 self.advance(key, Step::RequestRead, Input::Response { from, keep_alive, head_only });
                 trace!("{}: {} {}", self.hub.id(key), Escaped::new(head.method()), Escaped::new(head.target()));
-                let responder = Responder::new(self.mailbox.clone(), key);
+                let responder = Responder::new(Arc::clone(&self.mailbox), key);
                 if head.path() == "*" {
                     return responder.send(Response::new(204).header("Allow", METHODS));
                 }
@@ -43,7 +46,7 @@ impl<A: App> Worker<A> {
                     Some(deflate) => handshake.with_deflate(deflate),
                     None => handshake,
                 };
-                let verdict = Verdict::new(self.mailbox.clone(), key);
+                let verdict = Verdict::new(Arc::clone(&self.mailbox), key);
                 let id = self.hub.id(key);
                 let info = Handshake { request: &head, websocket: &handshake, peer: from, is_tls, client_names, id };
                 self.app.accept(&info, verdict);
@@ -122,7 +125,7 @@ impl<A: App> Worker<A> {
             Ok(connection) => connection,
             Err(error) => {
                 log::error!("{}: the response to the handshake cannot be written: {error}", self.hub.id(key));
-                self.refuse(key, from, Rejection::new(500).body("internal error\n"));
+                self.refuse(key, from, Rejection::from(error));
                 return;
             }
         };

@@ -25,11 +25,13 @@ use super::{
     addresses::{Addresses, TooMany},
     bounds::Evictions,
     date::Date,
+    decision::DecisionMailbox,
     http::RequestStream,
     hub::Hub,
     inbound::{Inbound, Input, Mail},
     link::{Link, Readable},
     state::State,
+    ticks::Ticks,
 };
 #[cfg(feature = "tls")]
 use crate::reactor::TlsConfig;
@@ -45,7 +47,8 @@ pub(super) struct Worker<A: App> {
     pub(super) hub: Hub,
     /// The incoming half of each connection, by the slot of its key.
     pub(super) inbound: Vec<Inbound<A::Peer>>,
-    pub(super) mailbox: Mailbox<Mail<A::Peer>>,
+    /// For the app's decisions.
+    pub(super) mailbox: Arc<dyn DecisionMailbox<A::Peer>>,
     pub(super) capacity: Capacity,
     /// Connections that continue in this turn.
     pub(super) run_queue: Vec<Key>,
@@ -62,6 +65,7 @@ pub(super) struct Worker<A: App> {
     pub(super) last_sweep: Tick,
     /// [`Config::sweep_period`].
     pub(super) sweep_period: Duration,
+    pub(super) ticks: Option<Ticks>,
     /// When the server began to stop.
     pub(super) stopping: Option<Tick>,
 }
@@ -83,19 +87,20 @@ impl<A: App> Worker<A> {
         config: Arc<Config>,
         remote: Remote,
         worker: u16,
-        mailbox: Mailbox<Mail<A::Peer>>,
+        mailbox: Mailbox<Mail<A::Peer, A::Told>>,
         capacity: Capacity,
         now: Tick,
     ) -> Self {
         Self {
             app,
             sweep_period: config.sweep_period(),
+            ticks: config.tick_interval.map(|interval| Ticks::new(interval, now)),
             hub: Hub::new(Arc::clone(&config), remote, worker, now),
             #[cfg(feature = "tls")]
             tls: config.tls.clone(),
             config,
             inbound: Vec::new(),
-            mailbox,
+            mailbox: Arc::new(mailbox),
             capacity,
             run_queue: Vec::new(),
             next_run_queue: Vec::new(),
@@ -248,7 +253,7 @@ impl<A: App> Worker<A> {
 }
 
 impl<A: App> reactor::Handler for Worker<A> {
-    type Mail = Mail<A::Peer>;
+    type Mail = Mail<A::Peer, A::Told>;
 
     fn accepted(&mut self, mut socket: Socket, peer: SocketAddr, turn: &mut Turn<'_>) {
         self.hub.now = turn.now;
@@ -330,6 +335,12 @@ impl<A: App> reactor::Handler for Worker<A> {
         match mail {
             Mail::Command(command) => self.execute(command, turn),
             Mail::Decision(key, decision) => self.apply(key, decision),
+            Mail::Tell(key, told) => self.tell(key, told),
+            Mail::TellAll(make) => {
+                for key in self.hub.links.keys().collect::<Vec<_>>() {
+                    self.tell(key, make());
+                }
+            }
         }
         // One turn may have mail for thousands of connections.
         self.bound_memory();
@@ -351,6 +362,9 @@ impl<A: App> reactor::Handler for Worker<A> {
             }
         }
         self.secure_some(turn);
+        if self.ticks.as_mut().is_some_and(|ticks| ticks.is_due(turn.now)) {
+            self.app.tick(&self.hub.remote);
+        }
         self.app.end_of_turn();
         self.hub.end_of_turn();
         self.bound_memory();
@@ -369,7 +383,9 @@ impl<A: App> reactor::Handler for Worker<A> {
             Next::Wait(Some(CONGESTION_PAUSE))
         } else if self.run_queue.is_empty() && self.securing.is_empty() {
             let has_deadlines = self.hub.links.len() > 0 || self.stopping.is_some();
-            Next::Wait(has_deadlines.then_some(self.sweep_period))
+            let sweep = has_deadlines.then_some(self.sweep_period);
+            let tick = self.ticks.as_ref().map(|ticks| ticks.next_in(turn.now));
+            Next::Wait([sweep, tick].into_iter().flatten().min())
         } else {
             Next::Again
         }

@@ -5,6 +5,7 @@
 //! | `heads` | the head of an HTTP request |
 //! | `bodies` | the body of an HTTP request |
 //! | `server_handshake` | the server's side of the opening handshake |
+//! | `extended_connect` | the server's side of the opening handshake in HTTP/2 |
 //! | `client_handshake` | the client's side of the opening handshake |
 //! | `both_handshakes` | both sides of the opening handshake against each other |
 //! | `frames` | frame headers and their limits |
@@ -21,6 +22,7 @@ mod both_roles;
 mod client_handshake;
 mod closing;
 mod driver;
+mod extended_connect;
 mod fragmentation;
 mod frames;
 mod heads;

@@ -2,8 +2,8 @@
 //! each response.
 
 use switchboard::{
-    Delivery, ExtensionOffer, HandshakeError, HeadLimits, HttpVersion, InvalidHeader, Limits, Rejection, RequestReader,
-    ServerHandshake, State,
+    BodyError, Delivery, ExtensionOffer, HandshakeError, HeadError, HeadLimits, HttpVersion, InvalidHeader, Limits,
+    Rejection, RequestError, RequestReader, ServerHandshake, State,
 };
 
 /// The request of §1.2.
@@ -46,7 +46,7 @@ fn the_request_of_section_1_2_is_valid() {
     assert_eq!(handshake.origin(), Some("http://example.com"));
     assert_eq!(handshake.subprotocols(), ["chat", "superchat"]);
     assert_eq!(handshake.extensions(), []);
-    assert_eq!(handshake.accept_key(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    assert_eq!((handshake.status(), handshake.accept_key()), (101, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")));
 }
 
 #[test]
@@ -291,7 +291,8 @@ fn the_parts_of_another_parser_are_checked_the_same() {
     ];
     let from = |method, version, skip: usize| {
         let headers = headers.iter().enumerate().filter(|(i, _)| *i != skip).map(|(_, field)| *field);
-        ServerHandshake::from_parts(method, version, headers).map(|handshake| handshake.accept_key().to_string())
+        ServerHandshake::from_parts(method, version, headers)
+            .map(|handshake| handshake.accept_key().unwrap_or_default().to_string())
     };
     assert_eq!(from("GET", HttpVersion::Http11, 5).as_deref(), Ok("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
     assert_eq!(from("PUT", HttpVersion::Http11, 5), Err(HandshakeError::Method));
@@ -335,6 +336,38 @@ fn an_acceptance_is_written_exactly() {
     let full = accept(Some("superchat"), &[("Set-Cookie", "a=b"), ("X", "tab\there")]);
     let more = "Sec-WebSocket-Protocol: superchat\r\nSet-Cookie: a=b\r\nX: tab\there\r\n";
     assert_eq!(full, Ok(format!("{plain}{more}\r\n")));
+}
+
+/// The order of preference is the server's: each row is what it supports, and what it chooses of `chat, superchat`.
+#[test]
+fn of_the_subprotocols_that_both_know_the_servers_first_is_chosen() {
+    let rows: &[(&[&str], Option<&str>)] = &[
+        (&["superchat", "chat"], Some("superchat")),
+        (&["chat", "superchat"], Some("chat")),
+        (&["mqtt", "superchat"], Some("superchat")),
+        (&["mqtt"], None),
+        (&["Chat", "chat ", "chat, superchat", ""], None),
+        (&[], None),
+    ];
+    for (supported, chosen) in rows {
+        let handshake = checked(REQUEST, REQUEST.len()).unwrap();
+        assert_eq!(handshake.choose(supported), *chosen, "{supported:?}");
+        assert!(handshake.response_headers(*chosen).is_ok(), "{supported:?}");
+    }
+    let none = checked(&REQUEST.replace("Sec-WebSocket-Protocol: chat, superchat\r\n", ""), 1).unwrap();
+    assert_eq!(none.choose(&["chat", ""]), None);
+}
+
+#[test]
+fn the_header_fields_for_another_http_library_are_those_of_the_written_response() {
+    for subprotocol in [None, Some("chat"), Some("mqtt")] {
+        let handshake = checked(REQUEST, REQUEST.len()).unwrap();
+        let listed = handshake.response_headers(subprotocol).map(|fields| {
+            let lines: String = fields.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            format!("HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n")
+        });
+        assert_eq!(listed, accept(subprotocol, &[]), "{subprotocol:?}");
+    }
 }
 
 #[test]
@@ -395,6 +428,35 @@ fn each_error_is_answered_with_its_exact_status_and_fields() {
     }
 }
 
+/// Whichever way an error takes to its response, the response is the same.
+#[test]
+fn a_request_error_is_answered_as_the_error_that_it_holds() {
+    let rows: [(RequestError, Rejection, u16, String); 4] = [
+        (HeadError::Target.into(), HeadError::Target.into(), 400, format!("{}\n", HeadError::Target)),
+        (
+            BodyError::TooLong { limit: 7 }.into(),
+            BodyError::TooLong { limit: 7 }.into(),
+            413,
+            "the body is longer than 7 bytes\n".into(),
+        ),
+        (HandshakeError::Method.into(), HandshakeError::Method.into(), 405, format!("{}\n", HandshakeError::Method)),
+        // The caller's own fault: the client does not see what the caller wrote.
+        (
+            InvalidHeader::Name("secret".into()).into(),
+            InvalidHeader::Name("secret".into()).into(),
+            500,
+            "internal error\n".into(),
+        ),
+    ];
+    for (error, direct, status, text) in rows {
+        let rejection = Rejection::from(&error);
+        assert_eq!((error.status(), rejection.status(), rejection.body_text()), (status, status, &*text), "{error:?}");
+        assert_eq!(written(&rejection), written(&direct), "{error:?}");
+        assert!(error.headers().iter().all(|field| rejection.headers().any(|(name, value)| (name, &*value) == *field)));
+    }
+    assert_eq!(RequestError::from(HandshakeError::Method).headers(), [("Allow", "GET")]);
+}
+
 #[test]
 fn a_rejection_holds_what_the_caller_chose_and_nothing_that_breaks_out_of_its_line() {
     let plain = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -408,7 +470,7 @@ fn a_rejection_holds_what_the_caller_chose_and_nothing_that_breaks_out_of_its_li
     assert_eq!(written(&empty).as_deref(), Ok("HTTP/1.1 204 No Content\r\nX: y\r\nConnection: close\r\n\r\n"));
     let unchanged = Rejection::new(304).header("ETag", "\"a\"").body("nor this");
     let expected = "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nConnection: close\r\n\r\n";
-    assert_eq!((written(&unchanged).as_deref(), unchanged.text()), (Ok(expected), ""));
+    assert_eq!((written(&unchanged).as_deref(), unchanged.body_text()), (Ok(expected), ""));
     let reset = "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     assert_eq!(written(&Rejection::new(205).body("nor this")).as_deref(), Ok(reset));
     // RFC 9110 §9.3.2: HEAD gets the fields of the response to a GET, without the body.

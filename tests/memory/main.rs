@@ -9,7 +9,7 @@
 mod engine;
 #[cfg(all(feature = "server", feature = "client", feature = "deflate"))]
 mod server;
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "client", feature = "deflate", feature = "tls"))]
 mod tls;
 
 use switchboard_tests::counting::CountingAllocator;

@@ -1,5 +1,7 @@
 //! Messages allocate nothing in a server that has warmed up. Allocations are counted on the worker's thread.
 
+use std::time::{Duration, Instant};
+
 use switchboard::{
     Config, Message,
     client::{Client, Message as Received},
@@ -72,6 +74,27 @@ fn an_echo_allocates_nothing() {
     };
     echo(&mut client);
     assert_eq!(allocations_during(&mut client, echo), 0);
+}
+
+/// It looks at every connection, several times a second.
+#[test]
+fn the_check_of_the_deadlines_allocates_nothing() {
+    let mut config = plain();
+    // The shortest timeout says how often.
+    config.linger_timeout = Duration::from_millis(40);
+    let server = serve(config, service());
+    let mut client = server.client();
+    let others = [(); 8].map(|()| server.client());
+    let echo = |client: &mut Client| {
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_millis(100) {
+            client.send_binary(&[7; 100]).unwrap();
+            expect_binary(client, 100);
+        }
+    };
+    echo(&mut client);
+    assert_eq!(allocations_during(&mut client, echo), 0);
+    drop(others);
 }
 
 #[test]

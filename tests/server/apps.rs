@@ -13,7 +13,7 @@ use switchboard_tests::server::{LONG, Raw, builder, config, expect_text};
 struct Served(Option<Running>);
 
 impl Served {
-    fn new<A: App + Clone + Send + Sync + 'static>(app: A, workers: usize) -> Self {
+    fn new<A: App<Told = std::convert::Infallible> + Clone + Send + Sync + 'static>(app: A, workers: usize) -> Self {
         let mut config = config();
         config.workers = workers;
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), config).unwrap();
@@ -52,6 +52,7 @@ fn an_app_learns_of_the_end_of_a_turn_after_its_messages() {
 
     impl App for Counting {
         type Peer = ();
+        type Told = std::convert::Infallible;
 
         fn accept(&mut self, _: &Handshake<'_>, verdict: Verdict<()>) {
             verdict.accept(());

@@ -330,6 +330,7 @@ fn an_app_without_pages_answers_404() {
     struct WithoutPages;
     impl App for WithoutPages {
         type Peer = ();
+        type Told = std::convert::Infallible;
         fn accept(&mut self, _: &Handshake<'_>, verdict: Verdict<()>) {
             verdict.accept(());
         }

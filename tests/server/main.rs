@@ -13,4 +13,5 @@ mod panics;
 mod requests;
 #[cfg(feature = "tls")]
 mod tls;
+mod told;
 mod topics;

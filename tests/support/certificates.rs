@@ -112,9 +112,20 @@ impl Pem {
     /// Returns the configuration of a server with this certificate.
     #[must_use]
     pub fn server(&self, versions: &[&'static SupportedProtocolVersion]) -> ServerConfig {
+        self.server_of(aws_lc_rs::DEFAULT_CIPHER_SUITES.to_vec(), versions)
+    }
+
+    /// As [`server`](Self::server), with these cipher suites.
+    #[must_use]
+    pub fn server_of(
+        &self,
+        cipher_suites: Vec<SupportedCipherSuite>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ServerConfig {
         let (chain, key) = self.parsed();
-        let builder = ServerConfig::builder_with_protocol_versions(versions).with_no_client_auth();
-        builder.with_single_cert(chain, key).unwrap()
+        let provider = Arc::new(CryptoProvider { cipher_suites, ..aws_lc_rs::default_provider() });
+        let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+        builder.with_no_client_auth().with_single_cert(chain, key).unwrap()
     }
 
     /// As [`server`](Self::server); the server demands a certificate of this authority from its clients.

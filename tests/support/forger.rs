@@ -1,24 +1,19 @@
-//! Bytes of TLS that no client of rustls sends.
+//! Bytes of TLS that rustls does not send.
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::TcpStream,
     sync::Arc,
 };
 
 use rustls::{
-    ClientConfig, ClientConnection, ConnectionTrafficSecrets, ContentType, ProtocolVersion, SupportedCipherSuite,
-    SupportedProtocolVersion,
+    ClientConfig, ClientConnection, ConnectionTrafficSecrets, ContentType, ExtractedSecrets, ProtocolVersion,
+    SupportedCipherSuite,
     crypto::{
         aws_lc_rs::cipher_suite,
         cipher::{MessageEncrypter, OutboundPlainMessage},
     },
     pki_types::ServerName,
-};
-
-use crate::{
-    server::frame,
-    tls::{Authority, Secure, connect, open, read_frame},
 };
 
 /// The type, version and length in front of a record.
@@ -53,7 +48,11 @@ pub fn in_records(message: &[u8], length: usize) -> Vec<Vec<u8>> {
     message.chunks(length).map(record).collect()
 }
 
-/// A WebSocket connection whose keys the client of it has.
+/// The cipher suites that a [`Forger`] can use. With AES, the keys of rustls count their records from the first.
+pub const SUITES: [SupportedCipherSuite; 2] =
+    [cipher_suite::TLS13_CHACHA20_POLY1305_SHA256, cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256];
+
+/// A connection over TLS, and the keys with which one end of it sends.
 pub struct Forger {
     pub stream: TcpStream,
     encrypter: Box<dyn MessageEncrypter>,
@@ -61,25 +60,13 @@ pub struct Forger {
 }
 
 impl Forger {
-    /// Opens the connection in this version of TLS.
+    /// Takes over what an end of the connection sends, one with one of the [`SUITES`].
     ///
     /// # Panics
-    /// The server refuses.
+    /// It has another cipher suite.
     #[must_use]
-    pub fn open(address: SocketAddr, authority: &Authority, version: &'static SupportedProtocolVersion) -> Self {
-        // With AES, the keys of rustls count their records from the first.
-        let suites =
-            [cipher_suite::TLS13_CHACHA20_POLY1305_SHA256, cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256];
-        let mut config = authority.client_of(suites.into(), &[version], None);
-        config.enable_secret_extraction = true;
-        let mut secure = connect(address, &Arc::new(config), "localhost").unwrap();
-        open(&mut secure);
-        secure.write_all(&frame(0x81, b"hello")).unwrap();
-        assert_eq!(read_frame(&mut secure).0, 0x81);
-        let Secure { conn, sock: stream, .. } = secure;
-        let suite = conn.negotiated_cipher_suite().unwrap();
-        #[allow(deprecated, reason = "the keys do not change here")]
-        let (sequence, secrets) = conn.dangerous_extract_secrets().unwrap().tx;
+    pub fn new(stream: TcpStream, suite: SupportedCipherSuite, secrets: ExtractedSecrets) -> Self {
+        let (sequence, secrets) = secrets.tx;
         let ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } = secrets else { panic!("the suite is {suite:?}") };
         let encrypter = match suite {
             SupportedCipherSuite::Tls12(suite) => suite.aead_alg.encrypter(key, iv.as_ref(), &[]),
@@ -88,7 +75,31 @@ impl Forger {
         Self { stream, encrypter, sequence }
     }
 
-    /// Sends a record. It makes no difference if the server has ended the connection.
+    /// Opens a WebSocket connection to a server in this version of TLS.
+    ///
+    /// # Panics
+    /// The server refuses.
+    #[cfg(all(feature = "client", feature = "tls"))]
+    #[must_use]
+    pub fn open(
+        address: std::net::SocketAddr,
+        authority: &crate::tls::Authority,
+        version: &'static rustls::SupportedProtocolVersion,
+    ) -> Self {
+        use crate::{server, tls};
+        let mut config = authority.client_of(SUITES.into(), &[version], None);
+        config.enable_secret_extraction = true;
+        let mut secure = tls::connect(address, &Arc::new(config), "localhost").unwrap();
+        tls::open(&mut secure);
+        secure.write_all(&server::frame(0x81, b"hello")).unwrap();
+        assert_eq!(tls::read_frame(&mut secure).0, 0x81);
+        let tls::Secure { conn, sock, .. } = secure;
+        let suite = conn.negotiated_cipher_suite().unwrap();
+        #[allow(deprecated, reason = "the keys do not change here")]
+        Self::new(sock, suite, conn.dangerous_extract_secrets().unwrap())
+    }
+
+    /// Sends a record. It makes no difference if the peer has ended the connection.
     pub fn send(&mut self, kind: ContentType, bytes: &[u8]) {
         let message = OutboundPlainMessage { typ: kind, version: ProtocolVersion::TLSv1_2, payload: bytes.into() };
         let record = self.encrypter.encrypt(message, self.sequence).unwrap().encode();
@@ -96,10 +107,10 @@ impl Forger {
         let _ = self.stream.write_all(&record);
     }
 
-    /// Reads a record of the server, and returns its type.
+    /// Reads a record of the peer, and returns its type.
     ///
     /// # Panics
-    /// The server sends none.
+    /// The peer sends none.
     pub fn record_type(&mut self) -> u8 {
         let mut header = [0; RECORD_HEADER_BYTES];
         self.stream.read_exact(&mut header).unwrap();

@@ -9,7 +9,7 @@ pub mod counting;
 pub mod deflaters;
 pub mod engine;
 pub mod fields;
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "client-tls", feature = "tls"))]
 pub mod forger;
 pub mod hostile;
 #[cfg(target_os = "linux")]
@@ -19,7 +19,7 @@ pub mod rfc1951;
 #[cfg(all(feature = "client", feature = "server"))]
 pub mod server;
 pub mod sources;
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "client", feature = "tls"))]
 pub mod tls;
 
 /// Returns the bytes that `text` spells in hexadecimal. White space is ignored.

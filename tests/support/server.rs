@@ -83,6 +83,7 @@ struct Worker {
 
 impl App for Worker {
     type Peer = ();
+    type Told = std::convert::Infallible;
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<()>) {
         (self.service.accept)(handshake, verdict);

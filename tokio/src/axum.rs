@@ -2,19 +2,14 @@
 
 use std::future::Future;
 
-use ::http::{
-    HeaderValue, Version,
-    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
-    request::Parts,
-};
+use ::http::{Request, Version, request::Parts};
 use axum_core::{
-    body::Body,
     extract::FromRequestParts,
     response::{IntoResponse, Response},
 };
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use switchboard::{Delivery, HttpVersion, Rejection, ServerHandshake};
+use switchboard::{Delivery, Rejection, ServerHandshake};
 
 use crate::{Config, WebSocket};
 
@@ -66,9 +61,9 @@ impl WebSocketUpgrade {
         &self.handshake
     }
 
-    /// Chooses a subprotocol. One that the client does not offer is ignored.
-    pub fn subprotocol(mut self, name: &str) -> Self {
-        self.subprotocol = self.handshake.subprotocols().iter().find(|offered| *offered == name).cloned();
+    /// Chooses the first of the client's subprotocols that is one of these; see [`ServerHandshake::choose`].
+    pub fn subprotocols(mut self, supported: &[&str]) -> Self {
+        self.subprotocol = self.handshake.choose(supported).map(str::to_owned);
         self
     }
 
@@ -83,7 +78,8 @@ impl WebSocketUpgrade {
         if let Some(deflate) = &config.deflate {
             handshake = handshake.with_deflate(deflate);
         }
-        let response = response(&handshake, subprotocol.as_deref());
+        // The subprotocol is one that the client offers, so this cannot fail.
+        let response = handshake.to_http(subprotocol.as_deref()).unwrap_or_default();
         let connection = handshake.into_connection(config.limits, Delivery::Messages);
         tokio::spawn(async move {
             if let Ok(upgraded) = upgrade.await {
@@ -99,44 +95,28 @@ impl<S: Send + Sync> FromRequestParts<S> for WebSocketUpgrade {
     type Rejection = UpgradeRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, UpgradeRejection> {
-        let version = if parts.version == Version::HTTP_11 { HttpVersion::Http11 } else { HttpVersion::Http10 };
-        let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let handshake = ServerHandshake::from_parts(parts.method.as_str(), version, headers)
-            .map_err(|error| UpgradeRejection(Rejection::from(&error)))?;
-        let upgrade = parts
-            .extensions
-            .remove::<OnUpgrade>()
-            .ok_or_else(|| UpgradeRejection(Rejection::new(500).body("the HTTP server does not support upgrades\n")))?;
+        let version = parts.version;
+        let request = Request::from_parts(parts.clone(), ());
+        let handshake = ServerHandshake::from_http(&request, None)
+            .map_err(|error| UpgradeRejection { response: error.into(), version })?;
+        let upgrade = parts.extensions.remove::<OnUpgrade>().ok_or_else(|| {
+            let response = Rejection::text(500, "the HTTP server does not support upgrades\n");
+            UpgradeRejection { response, version }
+        })?;
         Ok(Self { handshake, upgrade, config: Config::new(), subprotocol: None })
     }
 }
 
 /// The answer to a request that opens no WebSocket.
 #[derive(Clone, Debug)]
-pub struct UpgradeRejection(Rejection);
+pub struct UpgradeRejection {
+    response: Rejection,
+    version: Version,
+}
 
 impl IntoResponse for UpgradeRejection {
     fn into_response(self) -> Response {
-        let Self(rejection) = self;
-        let response = Response::builder().status(rejection.status());
-        let response = rejection.headers().fold(response, |response, (name, value)| response.header(name, &*value));
-        response.body(Body::from(rejection.text().to_owned())).unwrap_or_default()
+        // The status and the header fields are the engine's, so this cannot fail.
+        self.response.to_http(self.version).unwrap_or_default()
     }
-}
-
-/// Returns the response 101 (§4.2.2).
-fn response(handshake: &ServerHandshake, subprotocol: Option<&str>) -> Response {
-    let mut response = Response::builder()
-        .status(101)
-        .header(UPGRADE, HeaderValue::from_static("websocket"))
-        .header(CONNECTION, HeaderValue::from_static("Upgrade"))
-        .header(SEC_WEBSOCKET_ACCEPT, handshake.accept_key());
-    if let Some(params) = handshake.deflate() {
-        response = response.header(SEC_WEBSOCKET_EXTENSIONS, params.to_string());
-    }
-    if let Some(name) = subprotocol {
-        response = response.header(SEC_WEBSOCKET_PROTOCOL, name);
-    }
-    // Each value is a token, or made here, so this cannot fail.
-    response.body(Body::empty()).unwrap_or_default()
 }

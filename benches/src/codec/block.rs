@@ -73,7 +73,7 @@ impl Payload {
     /// Returns the length of a server's frame with this payload.
     #[must_use]
     pub fn server_frame_length(&self) -> usize {
-        self.header(None).encode().len() + self.length
+        self.header(None).encode().as_ref().len() + self.length
     }
 
     fn header(&self, mask: Option<MaskingKey>) -> FrameHeader {
@@ -100,7 +100,7 @@ impl Block {
         let mut frames = 0;
         while bytes.len() < MIN_BYTES || frames < MIN_FRAMES {
             let key = MaskingKey((random.next() as u32).to_be_bytes());
-            bytes.extend_from_slice(&payload.header(Some(key)).encode());
+            bytes.extend_from_slice(payload.header(Some(key)).encode().as_ref());
             let start = bytes.len();
             bytes.extend_from_slice(&content);
             key.apply(&mut bytes[start..]);

@@ -72,7 +72,7 @@ pub fn work(arguments: &[String]) -> Outcome<()> {
         let payload = RECEIVED.iter().find(named).ok_or("no such row")?;
         let (_, make) =
             receive::IMPLEMENTATIONS.iter().find(|(name, _)| name == implementation).ok_or("no such implementation")?;
-        make(&Rc::new(Block::new(*payload)))
+        make(&Rc::new(Block::new(*payload)), READ_BYTES)
     } else {
         let payload = SENT.iter().find(named).ok_or("no such row")?;
         let (_, make) =
@@ -90,6 +90,8 @@ const ARGUMENT: &str = "--work";
 /// makes glibc use its other loop, whose instructions are counted correctly.
 const WITHOUT_REP: &str = "glibc.cpu.x86_rep_movsb_threshold=0x40000000:glibc.cpu.x86_rep_stosb_threshold=0x40000000";
 
+/// The size of all reads.
+const READ_BYTES: usize = 64 << 10;
 /// The approximate number of bytes of the first of the two runs.
 const FRAME_BYTES: u64 = 4 << 20;
 const MIN_FRAMES: u64 = 8;

@@ -21,6 +21,8 @@ mod wire;
 pub use block::{Block, Kind, Payload, RECEIVED, SENT};
 pub use wire::Wire;
 
+use std::rc::Rc;
+
 use crate::Outcome;
 
 /// One of the two directions.
@@ -45,3 +47,6 @@ pub type Work = Box<dyn FnMut(u64) -> Outcome<u64>>;
 
 /// All implementations of the same work, by name.
 pub type Implementations<T> = &'static [(&'static str, fn(&T) -> Work)];
+
+/// Makes the work of receiving a block's frames, with reads of at most the given number of bytes.
+pub type Receiving = fn(&Rc<Block>, usize) -> Work;

@@ -16,7 +16,7 @@ use tungstenite::{Message, WebSocket, protocol::Role};
 use super::{
     Implementations, Payload, Wire, Work,
     receive::{MEMCPY, poll_once},
-    wire::READ_BYTES,
+    wire::WRITE_BYTES,
 };
 use crate::Outcome;
 
@@ -49,13 +49,13 @@ fn memcpy(payload: &Payload) -> Work {
 fn ours(payload: &Payload) -> Work {
     let (content, frame_length) = (payload.bytes(), payload.server_frame_length());
     let mut connection = Connection::server(Limits::default(), Delivery::Messages);
-    let mut out = Vec::with_capacity(READ_BYTES + frame_length);
+    let mut out = Vec::with_capacity(WRITE_BYTES + frame_length);
     let mut total = 0;
     Box::new(move |frames| {
         let before = total;
         for _ in 0..frames {
             connection.sender.binary(black_box(&content), &mut out)?;
-            if out.len() >= READ_BYTES {
+            if out.len() >= WRITE_BYTES {
                 total += out.len() as u64;
                 black_box(&out);
                 out.clear();
@@ -120,12 +120,12 @@ fn tokio_websockets(payload: &Payload) -> Work {
 fn yawc(payload: &Payload) -> Work {
     let (content, frame_length) = (Bytes::from(payload.bytes()), payload.server_frame_length());
     let mut encoder = yawc::codec::Encoder::new(yawc::Role::Server);
-    let mut out = BytesMut::with_capacity(2 * READ_BYTES);
+    let mut out = BytesMut::with_capacity(2 * WRITE_BYTES);
     Box::new(move |frames| {
         let mut total = 0;
         for _ in 0..frames {
             encoder.encode(yawc::Frame::binary(black_box(&content).clone()), &mut out)?;
-            if out.len() >= READ_BYTES {
+            if out.len() >= WRITE_BYTES {
                 total += out.len() as u64;
                 black_box(&out);
                 out.clear();

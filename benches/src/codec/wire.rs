@@ -20,29 +20,31 @@ pub struct Wire {
     block: Option<Rc<Block>>,
     /// The position of the next read in the block.
     at: usize,
+    /// The maximum of one read.
+    read_bytes: usize,
     written: Vec<u8>,
     total_written: u64,
 }
 
-/// The maximum of one read, and the capacity of the write buffer.
-pub(super) const READ_BYTES: usize = 64 << 10;
+/// The bytes after which the write buffer is emptied.
+pub(super) const WRITE_BYTES: usize = 64 << 10;
 
 impl Wire {
-    /// Makes a wire from which the block's frames are read.
+    /// Makes a wire from which the block's frames are read, at most `read_bytes` at a time.
     #[must_use]
-    pub fn reading(block: &Rc<Block>) -> Self {
-        Self { block: Some(Rc::clone(block)), ..Self::default() }
+    pub fn reading(block: &Rc<Block>, read_bytes: usize) -> Self {
+        Self { block: Some(Rc::clone(block)), read_bytes, ..Self::default() }
     }
 
     /// Makes a wire that is only written to.
     #[must_use]
     pub fn writing() -> Self {
-        Self { written: Vec::with_capacity(2 * READ_BYTES), ..Self::default() }
+        Self { written: Vec::with_capacity(2 * WRITE_BYTES), ..Self::default() }
     }
 
     /// Copies the next bytes, as a read would, and returns their number.
     pub fn read_into(&mut self, room: &mut [u8]) -> usize {
-        let length = room.len().min(READ_BYTES);
+        let length = room.len().min(self.read_bytes);
         let mut filled = 0;
         while filled < length {
             let piece = self.next_piece(length - filled);
@@ -72,7 +74,7 @@ impl Wire {
 
     fn append(&mut self, bytes: &[u8]) {
         self.written.extend_from_slice(bytes);
-        if self.written.len() >= READ_BYTES {
+        if self.written.len() >= WRITE_BYTES {
             self.written.clear();
         }
         self.total_written += bytes.len() as u64;
@@ -98,7 +100,7 @@ impl Write for Wire {
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut left = room.remaining().min(READ_BYTES);
+        let mut left = room.remaining().min(self.read_bytes);
         while left > 0 {
             let piece = self.next_piece(left);
             if piece.is_empty() {
@@ -146,12 +148,12 @@ mod tests {
     #[test]
     fn a_block_is_read_repeatedly_without_a_gap() {
         let block = Rc::new(Block::new(RECEIVED[1]));
-        let mut wire = Wire::reading(&block);
+        let mut wire = Wire::reading(&block, 10_000);
         let mut all = Vec::new();
         let mut room = vec![0; 100_000];
         while all.len() < 2 * block.bytes.len() {
             let read = wire.read_into(&mut room);
-            assert_eq!(read, READ_BYTES);
+            assert_eq!(read, 10_000);
             all.extend_from_slice(&room[..read]);
         }
         assert!(all.iter().eq(block.bytes.iter().cycle().take(all.len())));

@@ -33,7 +33,7 @@ impl Messages {
             let opcode = MessageKind::Text.opcode();
             let payload_len = compressed.len() as u64;
             let mut frame =
-                FrameHeader { fin: true, rsv1: true, opcode, mask: Some(key), payload_len }.encode().to_vec();
+                FrameHeader { fin: true, rsv1: true, opcode, mask: Some(key), payload_len }.encode().as_ref().to_vec();
             key.apply(&mut compressed);
             frame.extend_from_slice(&compressed);
             Ok(frame)

@@ -29,6 +29,7 @@ impl Policy {
 
 impl<A: App> App for Hsts<A> {
     type Peer = A::Peer;
+    type Told = A::Told;
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Self::Peer>) {
         self.app.accept(handshake, verdict);
@@ -51,6 +52,14 @@ impl<A: App> App for Hsts<A> {
 
     fn message(&mut self, peer: &mut Self::Peer, message: Message<'_>, context: &mut Context<'_>) {
         self.app.message(peer, message, context);
+    }
+
+    fn told(&mut self, peer: &mut Self::Peer, told: Self::Told, context: &mut Context<'_>) {
+        self.app.told(peer, told, context);
+    }
+
+    fn tick(&mut self, remote: &Remote) {
+        self.app.tick(remote);
     }
 
     fn end_of_turn(&mut self) {

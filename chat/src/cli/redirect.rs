@@ -88,6 +88,7 @@ impl Redirect {
 impl App for Redirect {
     /// No connection is accepted.
     type Peer = Infallible;
+    type Told = Infallible;
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Infallible>) {
         verdict.reject(

@@ -1,6 +1,7 @@
 //! Serving: binds the servers, prints their addresses, and runs them until a signal stops them.
 
 use std::{
+    convert::Infallible,
     io::{self, ErrorKind},
     net::SocketAddr,
     path::PathBuf,
@@ -72,7 +73,7 @@ impl Service {
     ///
     /// # Errors
     /// A line that says what is wrong and what to do.
-    pub(crate) fn run<A: App>(
+    pub(crate) fn run<A: App<Told = Infallible>>(
         self,
         mut config: Config,
         make_app: impl Fn(&Remote) -> A + Send + Sync + 'static,
@@ -123,7 +124,10 @@ impl Service {
     }
 }
 
-fn start<A: App>(server: Server, make_app: impl Fn(&Remote) -> A + Send + Sync + 'static) -> Result<Running, String> {
+fn start<A: App<Told = Infallible>>(
+    server: Server,
+    make_app: impl Fn(&Remote) -> A + Send + Sync + 'static,
+) -> Result<Running, String> {
     server.start(make_app).map_err(|error| format!("cannot start the server: {error}"))
 }
 

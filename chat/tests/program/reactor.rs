@@ -56,6 +56,7 @@ fn computed() -> Duration {
 
 impl App for Timed {
     type Peer = Peer;
+    type Told = std::convert::Infallible;
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Peer>) {
         self.times.measure("accept".into(), || self.chat.accept(handshake, verdict));

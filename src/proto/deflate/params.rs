@@ -8,7 +8,7 @@ use core::fmt;
 /// ([§7.1](https://www.rfc-editor.org/rfc/rfc7692#section-7.1)).
 ///
 /// The `Display` form is the value of the server's `Sec-WebSocket-Extensions`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DeflateParams {
     /// Whether the server compresses each message with an empty window, without the context of earlier ones.
     pub server_no_context_takeover: bool,
@@ -22,11 +22,11 @@ pub struct DeflateParams {
 
 /// The base-2 logarithm of a window's size: 8 to 15, which is 256 bytes to 32 KiB
 /// ([§7.1.2](https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WindowBits(u8);
 
 /// The number is not a valid [`WindowBits`]: only 8 to 15 are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InvalidWindowBits(pub u8);
 
 impl WindowBits {
@@ -60,6 +60,12 @@ impl TryFrom<u8> for WindowBits {
 
     fn try_from(bits: u8) -> Result<Self, InvalidWindowBits> {
         if (8..=15).contains(&bits) { Ok(Self(bits)) } else { Err(InvalidWindowBits(bits)) }
+    }
+}
+
+impl From<WindowBits> for u8 {
+    fn from(bits: WindowBits) -> Self {
+        bits.0
     }
 }
 

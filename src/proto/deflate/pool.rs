@@ -25,7 +25,7 @@ use super::{
 };
 
 /// The configuration of [`Deflate`]: how to compress, and how much memory to use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct DeflateConfig {
     /// The compression level: 1 (fastest) to 9 (smallest). 0 compresses nothing, and only inflates. Default 1.

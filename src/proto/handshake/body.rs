@@ -229,8 +229,9 @@ impl Chunks {
 
 /// The body of a request is not valid (RFC 9112 §6), or exceeds a limit.
 ///
-/// `Rejection::from(&error)` makes the response: a [`Rejection`](super::Rejection).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// [`Rejection::from`](super::Rejection) makes the response, and a [`RequestError`](super::RequestError) holds it beside
+/// a server's other errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BodyError {
     /// There are several Content-Length fields, or one is not a number (RFC 9112 §6.3).

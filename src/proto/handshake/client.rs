@@ -19,7 +19,7 @@ use crate::proto::{
 use crate::proto::{Deflate, DeflateParams};
 
 /// The request of a client's opening handshake.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientRequest<'a> {
     /// The host, with its port if that is not the scheme's default: `example.com:8080`.
     pub host: &'a str,

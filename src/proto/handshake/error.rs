@@ -7,7 +7,7 @@ use super::ResponseHead;
 use crate::proto::Escaped;
 
 /// The head of an HTTP/1.1 message is not valid (RFC 9112), or exceeds a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeadError {
     /// The first line alone is longer than the limit of the head.
@@ -73,8 +73,9 @@ impl core::error::Error for HeadError {}
 
 /// A request is not a valid opening handshake (§4.2.1).
 ///
-/// `Rejection::from(&error)` makes the response: a [`Rejection`](super::Rejection).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// [`Rejection::from`](super::Rejection) makes the response, and a [`RequestError`](super::RequestError) holds it beside
+/// a server's other errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HandshakeError {
     /// The method is not GET.
@@ -93,6 +94,11 @@ pub enum HandshakeError {
     Key,
     /// Sec-WebSocket-Version is not 13 (§4.4).
     WebSocketVersion,
+    /// Sec-WebSocket-Version of an extended CONNECT is not 13. Since HTTP/2 has no Upgrade, it has no status 426 either.
+    ExtendedConnectVersion,
+    /// A request of HTTP/2 or HTTP/3 asks for another protocol than `websocket`, or is no extended CONNECT (RFC 8441 §4,
+    /// RFC 9220 §3).
+    Protocol,
     /// Sec-WebSocket-Protocol is not a list of unique tokens.
     Subprotocols,
     /// Sec-WebSocket-Extensions breaks the grammar of §9.1.
@@ -107,11 +113,13 @@ impl HandshakeError {
     pub const fn status(&self) -> u16 {
         match self {
             Self::Method => 405,
+            Self::Protocol => 501,
             Self::NotAnUpgrade | Self::HttpVersion | Self::WebSocketVersion => 426,
             Self::Host
             | Self::Body
             | Self::Connection
             | Self::Key
+            | Self::ExtendedConnectVersion
             | Self::Subprotocols
             | Self::Extensions
             | Self::Origin => 400,
@@ -125,6 +133,7 @@ impl HandshakeError {
             Self::Method => &[("Allow", "GET")],
             Self::NotAnUpgrade | Self::HttpVersion => &[("Upgrade", "websocket")],
             Self::WebSocketVersion => &[("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")],
+            Self::ExtendedConnectVersion => &[("Sec-WebSocket-Version", "13")],
             _ => &[],
         }
     }
@@ -140,7 +149,8 @@ impl fmt::Display for HandshakeError {
             Self::NotAnUpgrade => "this resource requires WebSocket: Upgrade must be websocket",
             Self::Connection => "Connection must contain Upgrade",
             Self::Key => "exactly one Sec-WebSocket-Key of 16 bytes in base64 is required",
-            Self::WebSocketVersion => "only version 13 of WebSocket is supported",
+            Self::Protocol => "a WebSocket in HTTP/2 requires CONNECT with :protocol websocket",
+            Self::WebSocketVersion | Self::ExtendedConnectVersion => "only version 13 of WebSocket is supported",
             Self::Subprotocols => "Sec-WebSocket-Protocol must be a list of unique tokens",
             Self::Extensions => "Sec-WebSocket-Extensions is malformed",
             Self::Origin => "at most one Origin is allowed",
@@ -151,7 +161,7 @@ impl fmt::Display for HandshakeError {
 impl core::error::Error for HandshakeError {}
 
 /// The caller supplied a header field, status or target that must not be written. Nothing was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InvalidHeader {
     /// The name is not a token (RFC 9110 §5.1).
@@ -169,6 +179,8 @@ pub enum InvalidHeader {
     Status(u16),
     /// The request target does not start with `/`, or contains `#` or something other than visible ASCII.
     Target(String),
+    /// The handshake is an extended CONNECT, of which another HTTP library writes the response.
+    ExtendedConnect,
 }
 
 impl fmt::Display for InvalidHeader {
@@ -185,6 +197,7 @@ impl fmt::Display for InvalidHeader {
             }
             Self::Status(status) => write!(f, "{status} is not a valid status for a rejection"),
             Self::Target(target) => write!(f, "{} is not a valid request target", Escaped::new(target)),
+            Self::ExtendedConnect => f.write_str("an extended CONNECT has no response of HTTP/1.1"),
         }
     }
 }
@@ -192,7 +205,7 @@ impl fmt::Display for InvalidHeader {
 impl core::error::Error for InvalidHeader {}
 
 /// The server's response does not open the connection (§4.1).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientHandshakeError {
     /// The head of the response is not valid, or exceeds a limit.
@@ -233,7 +246,7 @@ pub enum ClientHandshakeError {
 
 /// The server's response to an offer of permessage-deflate is not valid
 /// ([RFC 7692 §7.1](https://www.rfc-editor.org/rfc/rfc7692#section-7.1)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeflateResponseError {
     /// RFC 7692 does not define the parameter.

@@ -15,7 +15,7 @@ use super::{
 use crate::proto::Escaped;
 
 /// The version of an HTTP message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HttpVersion {
     /// HTTP/1.0: has no Upgrade, and keep-alive only on request.
     Http10,
@@ -64,7 +64,7 @@ impl RequestReader {
 }
 
 /// The head of a request.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RequestHead {
     fields: Fields,
     method: Range<usize>,
@@ -168,7 +168,7 @@ impl RequestHead {
 }
 
 /// The head of a response.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ResponseHead {
     fields: Fields,
     version: HttpVersion,
@@ -239,7 +239,7 @@ impl ResponseReader {
 }
 
 /// The bytes of a head, and the ranges of its header fields.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 struct Fields {
     bytes: Vec<u8>,
     spans: Vec<(Range<usize>, Range<usize>)>,

@@ -6,14 +6,14 @@ use alloc::{
     vec::Vec,
 };
 
-use super::{BodyError, HandshakeError, HeadError, InvalidHeader, values::is_token};
+use super::{InvalidHeader, RequestError, values::is_token};
 
 /// A response that opens no connection, to a handshake or to any other request.
 ///
 /// The caller chooses the status, header fields and body. `Content-Length` and `Connection: close` are added. A status
 /// that has no body (204, 205, 304) is written without one. Header fields are checked when they are written: a value
 /// cannot end its line. The engine has no clock, so it adds no `Date`; the server does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     status: u16,
     headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
@@ -32,6 +32,12 @@ impl Rejection {
     #[must_use]
     pub fn new(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Cow::Borrowed("") }
+    }
+
+    /// Makes a response with a plain text.
+    #[must_use]
+    pub fn text(status: u16, text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(status).body(text)
     }
 
     /// Adds a header field.
@@ -58,9 +64,9 @@ impl Rejection {
     /// [`write`](Self::write).
     pub fn headers(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         let has = |wanted: &str| self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
-        let content_type = (!self.text().is_empty() && !has("Content-Type")).then_some(TEXT);
+        let content_type = (!self.body_text().is_empty() && !has("Content-Type")).then_some(TEXT);
         // RFC 9110 §8.6: 204 has no Content-Length; 304 has no body to give the length of.
-        let length = (!matches!(self.status, 204 | 304)).then(|| self.text().len().to_string());
+        let length = (!matches!(self.status, 204 | 304)).then(|| self.body_text().len().to_string());
         // RFC 9110 §7.8: the sender of Upgrade must list it in Connection.
         let connection = if has("Upgrade") { "close, Upgrade" } else { "close" };
         let given = self.headers.iter().map(|(name, value)| (&**name, Cow::Borrowed(&**value)));
@@ -70,9 +76,16 @@ impl Rejection {
             .chain([("Connection", Cow::Borrowed(connection))])
     }
 
-    /// Returns the body; empty if the status has none: 204, 205 or 304 (RFC 9110 §15).
+    /// Returns the header fields for a response of HTTP/2 or HTTP/3, which must have none that concern the connection
+    /// (RFC 9113 §8.2.2).
+    pub fn http2_headers(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let of_connection = |name: &str| ["connection", "upgrade"].iter().any(|own| name.eq_ignore_ascii_case(own));
+        self.headers().filter(move |(name, _)| !of_connection(name))
+    }
+
+    /// Returns the body that is written; empty if the status has none: 204, 205 or 304 (RFC 9110 §15).
     #[must_use]
-    pub fn text(&self) -> &str {
+    pub fn body_text(&self) -> &str {
         if matches!(self.status, 204 | 205 | 304) { "" } else { &self.body }
     }
 
@@ -82,7 +95,7 @@ impl Rejection {
     /// [`InvalidHeader`] if the status or a header field must not be written. Nothing is appended.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), InvalidHeader> {
         self.write_head(out)?;
-        out.extend_from_slice(self.text().as_bytes());
+        out.extend_from_slice(self.body_text().as_bytes());
         Ok(())
     }
 
@@ -91,6 +104,17 @@ impl Rejection {
     /// # Errors
     /// [`InvalidHeader`] if the status or a header field must not be written. Nothing is appended.
     pub fn write_head(&self, out: &mut Vec<u8>) -> Result<(), InvalidHeader> {
+        self.check()?;
+        status_line(self.status, out);
+        for (name, value) in self.headers() {
+            header_line(name, &value, out);
+        }
+        out.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// Checks the status and the caller's header fields.
+    pub(super) fn check(&self) -> Result<(), InvalidHeader> {
         if !(200..=599).contains(&self.status) {
             return Err(InvalidHeader::Status(self.status));
         }
@@ -103,31 +127,22 @@ impl Rejection {
                 return Err(InvalidHeader::Reserved(name.to_string()));
             }
         }
-        status_line(self.status, out);
-        for (name, value) in self.headers() {
-            header_line(name, &value, out);
-        }
-        out.extend_from_slice(b"\r\n");
         Ok(())
     }
 }
 
-impl From<&HandshakeError> for Rejection {
-    fn from(error: &HandshakeError) -> Self {
-        let rejection = Self::new(error.status()).body(error.to_string() + "\n");
+/// The response to an error of a request: a [`RequestError`], or any error that converts into one.
+impl<E: Into<RequestError>> From<E> for Rejection {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let body = match error {
+            RequestError::Response(_) => Cow::Borrowed("internal error\n"),
+            RequestError::Head(_) | RequestError::Body(_) | RequestError::Handshake(_) => {
+                Cow::Owned(error.to_string() + "\n")
+            }
+        };
+        let rejection = Self::new(error.status()).body(body);
         error.headers().iter().fold(rejection, |rejection, &(name, value)| rejection.header(name, value))
-    }
-}
-
-impl From<&HeadError> for Rejection {
-    fn from(error: &HeadError) -> Self {
-        Self::new(error.status()).body(error.to_string() + "\n")
-    }
-}
-
-impl From<&BodyError> for Rejection {
-    fn from(error: &BodyError) -> Self {
-        Self::new(error.status()).body(error.to_string() + "\n")
     }
 }
 

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::HeadError;
 
 /// The limits of the head of a request or a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct HeadLimits {
     /// The length of the head in bytes, with the empty line at its end. Default 16 KiB. The status for a longer one is

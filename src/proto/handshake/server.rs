@@ -4,12 +4,18 @@
 
 #[cfg(feature = "deflate")]
 use alloc::string::ToString as _;
-use alloc::{borrow::ToOwned, string::String, vec::Vec};
+use alloc::{
+    borrow::{Cow, ToOwned},
+    string::String,
+    vec::Vec,
+};
 
 use super::{
-    ExtensionOffer, HandshakeError, HttpVersion, InvalidHeader, RequestHead, key,
+    ExtensionOffer, HandshakeError, HttpVersion, InvalidHeader, RequestHead,
+    fields::Fields,
+    key,
     response::{check_added, header_line, status_line},
-    values::{self, has_token, is_host},
+    values::is_host,
 };
 use crate::proto::{Connection, Delivery, Limits, deflate::DeflateAgreement};
 #[cfg(feature = "deflate")]
@@ -23,7 +29,8 @@ use crate::proto::{Deflate, DeflateParams};
 /// decides which [`origin`](Self::origin) may connect, and which subprotocol to choose.
 #[derive(Debug)]
 pub struct ServerHandshake {
-    accept_key: String,
+    /// `None` for an extended CONNECT, which has no key.
+    accept_key: Option<String>,
     host: String,
     origin: Option<String>,
     subprotocols: Vec<String>,
@@ -55,73 +62,77 @@ impl ServerHandshake {
         version: HttpVersion,
         headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     ) -> Result<Self, HandshakeError> {
-        let mut hosts = SingleField::default();
-        let mut keys = SingleField::default();
-        let mut versions = SingleField::default();
-        let mut origins = SingleField::default();
-        let (mut upgrade, mut connection, mut body) = (false, false, false);
-        let (mut subprotocols, mut extensions) = (Ok(Vec::new()), Ok(Vec::new()));
-        for (name, value) in headers {
-            let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
-            if is("host") {
-                hosts.add(value);
-            } else if is("upgrade") {
-                upgrade |= has_token(value, "websocket");
-            } else if is("connection") {
-                connection |= has_token(value, "upgrade");
-            } else if is("sec-websocket-key") {
-                keys.add(value);
-            } else if is("sec-websocket-version") {
-                versions.add(value);
-            } else if is("origin") {
-                origins.add(value);
-            } else if is("sec-websocket-protocol") {
-                subprotocols = subprotocols.and_then(|mut seen| values::parse_tokens(value, &mut seen).map(|()| seen));
-            } else if is("sec-websocket-extensions") {
-                extensions = extensions.and_then(|mut seen| values::parse_extensions(value, &mut seen).map(|()| seen));
-            } else if is("transfer-encoding") {
-                body = true;
-            } else if is("content-length") {
-                body |= value != b"0";
-            }
-        }
-
+        let fields = Fields::read(headers);
         if method != "GET" {
             return Err(HandshakeError::Method);
         }
         if version != HttpVersion::Http11 {
             return Err(HandshakeError::HttpVersion);
         }
-        let host = match hosts.single().map(core::str::from_utf8) {
+        let host = match fields.host.single().map(core::str::from_utf8) {
             Some(Ok(host)) if is_host(host) => host.to_owned(),
             _ => return Err(HandshakeError::Host),
         };
-        if body {
+        if fields.body {
             return Err(HandshakeError::Body);
         }
-        if !upgrade {
+        if !fields.upgrade {
             return Err(HandshakeError::NotAnUpgrade);
         }
-        if !connection {
+        if !fields.connection {
             return Err(HandshakeError::Connection);
         }
-        if versions.single() != Some(b"13") {
+        if fields.version.single() != Some(b"13") {
             return Err(HandshakeError::WebSocketVersion);
         }
-        let Some(key) = keys.single().filter(|key| key::is_valid(key)) else {
+        let Some(key) = fields.key.single().filter(|key| key::is_valid(key)) else {
             return Err(HandshakeError::Key);
         };
-        let origin = match (origins.seen, origins.single().map(core::str::from_utf8)) {
-            (0, _) => None,
-            (_, Some(Ok(origin))) if origin.is_ascii() => Some(origin.to_owned()),
-            _ => return Err(HandshakeError::Origin),
-        };
-        let subprotocols = match subprotocols {
-            Ok(list) if are_unique(&list) => list,
-            _ => return Err(HandshakeError::Subprotocols),
-        };
-        let extensions = extensions.map_err(|_| HandshakeError::Extensions)?;
-        Ok(Self { accept_key: key::accept(key), host, origin, subprotocols, extensions, deflate: None })
+        let (origin, subprotocols, extensions) = fields.into_offer()?;
+        Ok(Self { accept_key: Some(key::accept(key)), host, origin, subprotocols, extensions, deflate: None })
+    }
+
+    /// Checks a request of HTTP/2 or HTTP/3 that was read by another HTTP library: an extended CONNECT
+    /// ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441), [RFC 9220](https://www.rfc-editor.org/rfc/rfc9220)).
+    ///
+    /// `protocol` and `authority` are the values of the pseudo-header fields of these names. Such a handshake has no
+    /// key, and neither Upgrade nor Connection: the stream itself becomes the connection. It must stay open for as long,
+    /// and its end is the end of TCP.
+    ///
+    /// # Errors
+    /// The first rule of RFC 8441 §5 and RFC 6455 §4.2.1 that the request breaks. Of the response to it, write
+    /// [`Rejection::http2_headers`](super::Rejection::http2_headers).
+    ///
+    /// ```rust
+    /// use switchboard::{Delivery, HandshakeError, Limits, ServerHandshake};
+    ///
+    /// let headers: [(&str, &[u8]); 2] = [("sec-websocket-version", b"13"), ("origin", b"https://example.com")];
+    /// let handshake = ServerHandshake::from_extended_connect("websocket", "example.com", headers)?;
+    /// assert_eq!(handshake.status(), 200);
+    /// assert_eq!(handshake.response_headers(None).unwrap().count(), 0);
+    /// let connection = handshake.into_connection(Limits::default(), Delivery::Messages);
+    /// # Ok::<(), HandshakeError>(())
+    /// ```
+    pub fn from_extended_connect<'a>(
+        protocol: &str,
+        authority: &str,
+        headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<Self, HandshakeError> {
+        let fields = Fields::read(headers);
+        if protocol != "websocket" {
+            return Err(HandshakeError::Protocol);
+        }
+        if !is_host(authority) {
+            return Err(HandshakeError::Host);
+        }
+        if fields.body {
+            return Err(HandshakeError::Body);
+        }
+        if fields.version.single() != Some(b"13") {
+            return Err(HandshakeError::ExtendedConnectVersion);
+        }
+        let (origin, subprotocols, extensions) = fields.into_offer()?;
+        Ok(Self { accept_key: None, host: authority.to_owned(), origin, subprotocols, extensions, deflate: None })
     }
 
     /// Returns the Host of the request, with its port if it has one.
@@ -146,6 +157,40 @@ impl ServerHandshake {
         &self.subprotocols
     }
 
+    /// Chooses a subprotocol: the first of `supported` that the client offers; `None` if it offers none of them.
+    ///
+    /// The order is the server's, as in most servers, because [§4.2.2] leaves the choice to the server, which knows what
+    /// it serves best and what it keeps for old clients only. For the client's order, search
+    /// [`subprotocols`](Self::subprotocols). Names differ if their case does.
+    ///
+    /// [§4.2.2]: https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+    ///
+    /// ```rust
+    /// use switchboard::{HandshakeError, HttpVersion, ServerHandshake};
+    ///
+    /// let headers: [(&str, &[u8]); 6] = [
+    ///     ("host", b"example.com"),
+    ///     ("upgrade", b"websocket"),
+    ///     ("connection", b"upgrade"),
+    ///     ("sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+    ///     ("sec-websocket-version", b"13"),
+    ///     ("sec-websocket-protocol", b"chat.v1, chat.v2"),
+    /// ];
+    /// let handshake = ServerHandshake::from_parts("GET", HttpVersion::Http11, headers)?;
+    /// assert_eq!(handshake.choose(&["chat.v3", "chat.v2", "chat.v1"]), Some("chat.v2"));
+    /// assert_eq!(handshake.choose(&["mqtt"]), None);
+    /// # Ok::<(), HandshakeError>(())
+    /// ```
+    #[must_use]
+    pub fn choose<'a>(&self, supported: &[&'a str]) -> Option<&'a str> {
+        supported.iter().copied().find(|name| self.offers(name))
+    }
+
+    /// Returns whether the client offers this subprotocol.
+    fn offers(&self, subprotocol: &str) -> bool {
+        self.subprotocols.iter().any(|offered| offered == subprotocol)
+    }
+
     /// Returns the extensions that the client offers, in its order of preference.
     #[must_use]
     pub fn extensions(&self) -> &[ExtensionOffer] {
@@ -165,25 +210,82 @@ impl ServerHandshake {
 
     /// Returns the parameters of permessage-deflate, if it was negotiated.
     ///
-    /// Their `Display` form is the value of `Sec-WebSocket-Extensions`, for callers that do not use
-    /// [`accept`](Self::accept).
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(&self) -> Option<&DeflateParams> {
         self.deflate.as_ref().map(DeflateAgreement::params)
     }
 
-    /// Returns the open connection, for callers that write the response 101 without [`accept`](Self::accept).
+    /// Returns the status of the response that opens the connection: 101, or 200 for an extended CONNECT.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        if self.accept_key.is_some() { 101 } else { 200 }
+    }
+
+    /// Returns the header fields of the response, for callers that write it with another HTTP library
+    /// ([§4.2.2](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2)).
+    ///
+    /// Together with [`into_connection`](Self::into_connection) it replaces [`accept`](Self::accept). Call
+    /// `with_deflate` before it, because permessage-deflate has a field here.
+    ///
+    /// # Errors
+    /// [`InvalidHeader::Subprotocol`] if the client did not offer the subprotocol. One that [`choose`](Self::choose)
+    /// has returned cannot fail.
+    ///
+    /// ```rust
+    /// # use switchboard::{HttpVersion, ServerHandshake};
+    /// # let headers: [(&str, &[u8]); 6] = [
+    /// #     ("host", b"example.com"),
+    /// #     ("upgrade", b"websocket"),
+    /// #     ("connection", b"upgrade"),
+    /// #     ("sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+    /// #     ("sec-websocket-version", b"13"),
+    /// #     ("sec-websocket-protocol", b"chat"),
+    /// # ];
+    /// # let handshake = ServerHandshake::from_parts("GET", HttpVersion::Http11, headers)?;
+    /// let mut response = String::from("HTTP/1.1 101 Switching Protocols\r\n");
+    /// for (name, value) in handshake.response_headers(handshake.choose(&["chat"]))? {
+    ///     response += &format!("{name}: {value}\r\n");
+    /// }
+    /// assert_eq!(response, "HTTP/1.1 101 Switching Protocols\r\n\
+    ///     Upgrade: websocket\r\n\
+    ///     Connection: Upgrade\r\n\
+    ///     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+    ///     Sec-WebSocket-Protocol: chat\r\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn response_headers<'a>(
+        &'a self,
+        subprotocol: Option<&'a str>,
+    ) -> Result<impl Iterator<Item = (&'a str, Cow<'a, str>)>, InvalidHeader> {
+        if let Some(chosen) = subprotocol
+            && !self.offers(chosen)
+        {
+            return Err(InvalidHeader::Subprotocol(chosen.to_owned()));
+        }
+        let upgrade = self.accept_key.as_deref().map(|accept_key| {
+            [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept_key)]
+        });
+        let fields = upgrade.into_iter().flatten().chain(subprotocol.map(|chosen| ("Sec-WebSocket-Protocol", chosen)));
+        let fields = fields.map(|(name, value)| (name, Cow::Borrowed(value)));
+        #[cfg(feature = "deflate")]
+        let fields =
+            fields.chain(self.deflate().map(|params| ("Sec-WebSocket-Extensions", Cow::Owned(params.to_string()))));
+        Ok(fields)
+    }
+
+    /// Returns the open connection, for callers that write the response without [`accept`](Self::accept), by
+    /// [`response_headers`](Self::response_headers).
     #[must_use]
     pub fn into_connection(self, limits: Limits, delivery: Delivery) -> Connection {
         Connection::server(limits, delivery).with(self.deflate)
     }
 
-    /// Returns the value of `Sec-WebSocket-Accept`, for callers that write the response 101 without
-    /// [`accept`](Self::accept), and then call [`into_connection`](Self::into_connection).
+    /// Returns the value of `Sec-WebSocket-Accept`, which [`response_headers`](Self::response_headers) contains; `None`
+    /// for an extended CONNECT.
     #[must_use]
-    pub fn accept_key(&self) -> &str {
-        &self.accept_key
+    pub fn accept_key(&self) -> Option<&str> {
+        self.accept_key.as_deref()
     }
 
     /// Returns the heap memory of the handshake, in bytes: up to 50 times the length of the head that it was made from,
@@ -197,7 +299,7 @@ impl ServerHandshake {
         let subprotocols = size_of_val(&**subprotocols) + subprotocols.iter().map(text).sum::<usize>();
         let extensions =
             size_of_val(&**extensions) + extensions.iter().map(ExtensionOffer::allocated_bytes).sum::<usize>();
-        text(accept_key) + text(host) + origin.as_ref().map_or(0, text) + subprotocols + extensions
+        text(host) + [accept_key, origin].into_iter().flatten().map(text).sum::<usize>() + subprotocols + extensions
     }
 
     /// Appends the response 101 to `out`, and returns the open connection
@@ -206,8 +308,8 @@ impl ServerHandshake {
     /// Bytes that were read after the request are the first input of the connection.
     ///
     /// # Errors
-    /// [`InvalidHeader`] if the client did not offer the subprotocol, or if a header field must not be written or
-    /// belongs to the handshake. Nothing is appended.
+    /// [`InvalidHeader`] if the client did not offer the subprotocol, if a header field must not be written or belongs
+    /// to the handshake, or if the handshake is an extended CONNECT. Nothing is appended.
     pub fn accept(
         self,
         subprotocol: Option<&str>,
@@ -216,22 +318,14 @@ impl ServerHandshake {
         delivery: Delivery,
         out: &mut Vec<u8>,
     ) -> Result<Connection, InvalidHeader> {
-        if let Some(chosen) = subprotocol
-            && !self.subprotocols.iter().any(|offered| offered == chosen)
-        {
-            return Err(InvalidHeader::Subprotocol(chosen.to_owned()));
-        }
+        let fields = self.response_headers(subprotocol)?;
         check_added(headers)?;
-        status_line(101, out);
-        header_line("Upgrade", "websocket", out);
-        header_line("Connection", "Upgrade", out);
-        header_line("Sec-WebSocket-Accept", &self.accept_key, out);
-        if let Some(chosen) = subprotocol {
-            header_line("Sec-WebSocket-Protocol", chosen, out);
+        if self.accept_key.is_none() {
+            return Err(InvalidHeader::ExtendedConnect);
         }
-        #[cfg(feature = "deflate")]
-        if let Some(params) = self.deflate() {
-            header_line("Sec-WebSocket-Extensions", &params.to_string(), out);
+        status_line(101, out);
+        for (name, value) in fields {
+            header_line(name, &value, out);
         }
         for (name, value) in headers {
             header_line(name, value, out);
@@ -239,29 +333,4 @@ impl ServerHandshake {
         out.extend_from_slice(b"\r\n");
         Ok(self.into_connection(limits, delivery))
     }
-}
-
-/// A header field that may occur only once.
-#[derive(Default)]
-struct SingleField<'a> {
-    seen: usize,
-    value: &'a [u8],
-}
-
-impl<'a> SingleField<'a> {
-    fn add(&mut self, value: &'a [u8]) {
-        self.seen += 1;
-        self.value = value;
-    }
-
-    fn single(&self) -> Option<&'a [u8]> {
-        (self.seen == 1).then_some(self.value)
-    }
-}
-
-/// Returns whether no subprotocol occurs twice (§4.1). The limits of the head keep the list short.
-fn are_unique(list: &[String]) -> bool {
-    let mut sorted: Vec<&str> = list.iter().map(String::as_str).collect();
-    sorted.sort_unstable();
-    sorted.windows(2).all(|pair| pair[0] != pair[1])
 }

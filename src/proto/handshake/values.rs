@@ -9,7 +9,7 @@ use alloc::{string::String, vec::Vec};
 
 /// An extension that a client offers or a server accepts
 /// ([§9.1](https://www.rfc-editor.org/rfc/rfc6455#section-9.1)).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ExtensionOffer {
     /// The extension's token, such as `permessage-deflate`.
     pub name: String,

@@ -23,7 +23,7 @@ use super::{
 ///
 /// The payload borrows from the bytes given to [`Receiver::receive`], or from [`Events`] if a message did not arrive in
 /// one piece.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A whole text message.
@@ -43,7 +43,7 @@ pub enum Event<'a> {
 /// A piece of a message's payload, as it arrived.
 ///
 /// The boundaries of pieces follow from frames and reads, and have no meaning (§5.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Piece<'a> {
     /// The kind of the message, the same for all its pieces.
@@ -58,7 +58,7 @@ pub struct Piece<'a> {
 }
 
 /// A reply to the peer that the RFC requires. Send it with [`Sender::reply`](crate::Sender::reply).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reply<'a> {
     /// A Pong with the Ping's payload (§5.5.3).
     Pong(&'a [u8]),
@@ -109,7 +109,7 @@ pub struct Receiver {
 }
 
 /// The receiving half of the state (§7.1): whether the peer's frames are still processed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Receiving {
     /// The peer may send anything.
     Open,

@@ -162,9 +162,10 @@ impl Session {
         let (mut used, mut count) = (0, 0);
         loop {
             let UnbufferedStatus { mut discard, state } = self.connection.process_tls_records(&mut input[used..]);
-            let mut is_done = false;
+            let (mut is_done, mut was_traffic) = (false, false);
             let result = match state {
                 Ok(ConnectionState::ReadTraffic(mut records)) => loop {
+                    was_traffic = true;
                     match records.next_record() {
                         Some(Ok(record)) => {
                             let end = count + record.payload.len();
@@ -198,7 +199,8 @@ impl Session {
                 self.fail(output);
                 return Err(error);
             }
-            if is_done {
+            // After the last record of a read, the connection would only say that it may be written to.
+            if is_done || (was_traffic && used == input.len() && !self.connection.wants_write()) {
                 break;
             }
         }

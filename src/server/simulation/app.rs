@@ -3,11 +3,11 @@
 use std::{cell::RefCell, rc::Rc};
 
 use super::{
-    super::{App, ConnectionId, Context, End, Handshake, Message, Remote, Request, Responder, Response, Verdict},
+    super::{App, ConnectionId, Context, End, Handshake, Remote, Request, Responder, Response, Verdict},
     ledger::{Deferred, Ledger},
 };
 use crate::{
-    CloseCode, Rejection,
+    CloseCode, Message, Rejection,
     reactor::simulated::{MILLISECOND, Time},
 };
 
@@ -18,8 +18,12 @@ pub(super) struct Service {
 /// The app's value of a connection: the number of the client.
 pub(super) struct Peer(pub(super) usize);
 
+/// A message that the connection is to be sent.
+pub(super) type Told = Vec<u8>;
+
 impl App for Service {
     type Peer = Peer;
+    type Told = Told;
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Peer>) {
         let (client, mode, after) = parse_target(handshake.request.target());
@@ -143,9 +147,20 @@ impl App for Service {
                 context.close(code, "as you wish").expect("a code that may be sent");
             }
             b"closing" => context.remote().close(id, CloseCode::new(number() as u16), "as you wish"),
+            b"tell" => {
+                ledger.defer(number() as Time * MILLISECOND, Deferred::Tell(id, payload.to_vec()));
+                ledger.count("told later");
+            }
             b"noop" => {}
             other => panic!("{} is not an action", String::from_utf8_lossy(other)),
         }
+    }
+
+    fn told(&mut self, Peer(client): &mut Peer, told: Told, context: &mut Context<'_>) {
+        let mut ledger = self.ledger.borrow_mut();
+        ledger.send(*client, &told, false);
+        ledger.count("told");
+        context.send(Message::Binary(&told));
     }
 
     fn closed(&mut self, Peer(client): Peer, id: ConnectionId, end: &End, _: &Remote) {

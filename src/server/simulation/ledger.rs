@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     super::{ConnectionId, End, Responder, Response, SlowSubscriber, Verdict, remote::Command},
-    app::Peer,
+    app::{Peer, Told},
     setting::{Behavior, Profile, ReadRate, Setting},
 };
 use crate::{
@@ -93,6 +93,7 @@ pub(super) enum Deferred {
     Drop(#[allow(dead_code, reason = "dropping it is the answer")] Verdict<Peer>),
     Respond(Responder, Response),
     Resume(ConnectionId),
+    Tell(ConnectionId, Told),
 }
 
 /// A client and its connection.

@@ -19,15 +19,18 @@ use super::{
         worker::Worker,
     },
     STEPS,
-    app::{Peer, Service},
+    app::{Peer, Service, Told},
     client::{Call, Client},
     ledger::{Deferred, Ledger},
     setting::{PROFILES, Pause, PauseCause, Setting},
     step_name,
 };
-use crate::reactor::{
-    Clock, Handler, Key, Next, Readiness, Socket, Turn,
-    simulated::{self, MILLISECOND, Network, Random, SECOND, Time},
+use crate::{
+    Message,
+    reactor::{
+        Clock, Handler, Key, Next, Readiness, Socket, Turn,
+        simulated::{self, MILLISECOND, Network, Random, SECOND, Time},
+    },
 };
 
 /// The result of a run.
@@ -68,7 +71,7 @@ struct Simulation {
     random: Random,
     network: Network,
     ledger: Rc<RefCell<Ledger>>,
-    remote: Remote,
+    remote: Remote<Told>,
     workers: Vec<SimulatedWorker>,
     clients: Vec<Client>,
     agenda: BTreeMap<(Time, u64), Item>,
@@ -79,7 +82,7 @@ struct Simulation {
 /// A worker and its event loop.
 struct SimulatedWorker {
     /// `None` after the loop has ended.
-    reactor: Option<simulated::Reactor<Mail<Peer>>>,
+    reactor: Option<simulated::Reactor<Mail<Peer, Told>>>,
     recorder: Recorder,
     /// When the worker runs because something is ready, or because a signal interrupts its wait.
     due: Option<Time>,
@@ -111,7 +114,7 @@ struct Recorder {
 }
 
 impl Handler for Recorder {
-    type Mail = Mail<Peer>;
+    type Mail = Mail<Peer, Told>;
 
     fn accepted(&mut self, socket: Socket, peer: SocketAddr, turn: &mut Turn<'_>) {
         self.calls += 1;
@@ -309,7 +312,7 @@ impl Simulation {
             let app = Service { ledger: Rc::clone(&ledger) };
             let now = clock.tick(epoch);
             let mut worker =
-                Worker::new(app, Arc::clone(&config), remote.clone(), number, mailbox, setting.capacity.clone(), now);
+                Worker::new(app, Arc::clone(&config), remote.untyped(), number, mailbox, setting.capacity.clone(), now);
             worker.date = Date::new(|| UNIX_EPOCH);
             let recorder = Recorder { worker, number, ledger: Rc::clone(&ledger), calls: 0 };
             workers.push(SimulatedWorker {
@@ -490,11 +493,12 @@ impl Simulation {
                 Deferred::Drop(verdict) => drop(verdict),
                 Deferred::Respond(responder, response) => responder.send(response),
                 Deferred::Resume(id) => self.remote.resume(id),
+                Deferred::Tell(id, told) => self.remote.tell(id, told),
             },
             Item::Announce(number) => {
                 let text = format!("announce|{number}|");
                 self.ledger.borrow_mut().post_to_others(None, text.as_bytes());
-                self.remote.publish("hall", super::super::Message::Text(&text));
+                self.remote.publish("hall", Message::Text(&text));
             }
             Item::Pause(pause) => self.pause(pause),
             Item::Stop => {

@@ -12,18 +12,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustls::{ServerConfig, SupportedProtocolVersion};
+use rustls::{ContentType, ServerConfig, StreamOwned, SupportedProtocolVersion};
 use switchboard::{
     CloseCode,
     client::{Client, ClientBuilder, ClientError, Message, Stage, TlsErrorKind},
 };
 
 pub(crate) use server::Pieces;
-use switchboard_tests::certificates::Authority;
+use switchboard_tests::{
+    certificates::{Authority, Pem},
+    forger::{ALERT, APPLICATION_DATA, Forger, SUITES},
+};
 
 use crate::{
     LONG, SHORT, assert_closed,
-    peer::{Peer, Server, builder, is_timeout, serve},
+    peer::{Peer, Server, Wire, builder, is_timeout, serve},
 };
 
 const BOTH: &[&SupportedProtocolVersion] = rustls::ALL_VERSIONS;
@@ -34,6 +37,7 @@ const TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 pub(crate) struct Setting {
     pub(crate) builder: ClientBuilder,
     pub(crate) config: Arc<ServerConfig>,
+    pem: Pem,
 }
 
 impl Setting {
@@ -43,8 +47,8 @@ impl Setting {
 
     fn with_versions(versions: &[&'static SupportedProtocolVersion]) -> Self {
         let authority = Authority::new("authority of the tests");
-        let config = Arc::new(authority.sign(&["localhost", "127.0.0.1"]).server(versions));
-        Self { builder: builder().roots(authority.pem()), config }
+        let pem = authority.sign(&["localhost", "127.0.0.1"]);
+        Self { builder: builder().roots(authority.pem()), config: Arc::new(pem.server(versions)), pem }
     }
 
     /// Starts a server that runs the script after the handshake of TLS.
@@ -181,6 +185,44 @@ fn new_keys_do_not_disturb_messages_and_too_many_of_them_end_the_connection() {
     assert_eq!(kind_of(client.receive()), TlsErrorKind::Protocol);
     assert_closed(&mut client);
     server.finish();
+}
+
+/// The server asks for a new handshake (HelloRequest, RFC 5246 §7.4.1.1), which has been a way around what the first one
+/// had checked (RFC 5746 §1).
+#[test]
+fn a_renegotiation_is_refused_once_and_then_ends_the_connection() {
+    const HELLO_REQUEST: [u8; 4] = [0, 0, 0, 0];
+    let setting = Setting::with_versions(TLS12);
+    let mut config = setting.pem.server_of(SUITES.into(), TLS12);
+    config.enable_secret_extraction = true;
+    let config = Arc::new(config);
+    let server = serve(move |mut peer| {
+        peer.secure(&config).unwrap();
+        peer.open();
+        let mut forger = forger(peer);
+        forger.send(ContentType::Handshake, &HELLO_REQUEST);
+        forger.send(ContentType::ApplicationData, b"\x81\x02hi");
+        // The alert no_renegotiation, a warning, and then the answer to the text.
+        assert_eq!([forger.record_type(), forger.record_type()], [ALERT, APPLICATION_DATA]);
+        forger.send(ContentType::Handshake, &HELLO_REQUEST);
+        assert_eq!(forger.record_type(), ALERT);
+        assert_eq!(forger.stream.read(&mut [0]).unwrap(), 0, "a third record");
+    });
+    let mut client = setting.connect(&server);
+    assert_eq!(client.receive().unwrap(), Message::Text("hi".into()));
+    client.send_text("hi").unwrap();
+    assert_eq!(kind_of(client.receive()), TlsErrorKind::Protocol);
+    assert_closed(&mut client);
+    server.finish();
+}
+
+/// Takes over what a server sends over TLS.
+fn forger(peer: Peer) -> Forger {
+    let Wire::Tls(stream) = peer.stream else { panic!("the connection is not secure") };
+    let StreamOwned { conn, sock, .. } = *stream;
+    let suite = conn.negotiated_cipher_suite().unwrap();
+    #[allow(deprecated, reason = "the keys do not change here")]
+    Forger::new(sock.tcp, suite, conn.dangerous_extract_secrets().unwrap())
 }
 
 #[test]

@@ -86,6 +86,12 @@ impl Browser {
         page
     }
 
+    /// Calls a DevTools method of the browser itself.
+    #[track_caller]
+    pub fn call(&self, method: &str, params: Value) -> Value {
+        self.devtools.call(method, params)
+    }
+
     /// Faults of this kind no longer fail the test.
     pub fn expect(&self, expected: Expected) {
         self.expected.borrow_mut().push(expected);

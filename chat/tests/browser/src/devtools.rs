@@ -18,6 +18,8 @@ struct Inner {
     last_id: u64,
     /// In order of arrival; `take_events` takes them.
     events: Vec<Event>,
+    /// The sessions whose pages have crashed, which do not answer.
+    crashed: Vec<String>,
 }
 
 /// An event of the browser or, with a session, of one page.
@@ -47,11 +49,17 @@ impl CallError {
     }
 }
 
+impl Inner {
+    fn has_crashed(&self, session: Option<&str>) -> bool {
+        session.is_some_and(|session| self.crashed.iter().any(|crashed| crashed == session))
+    }
+}
+
 impl DevTools {
     pub(crate) fn connect(url: &str) -> Result<Self, ClientError> {
         // A page answers within `WAIT_LIMIT`; the rest is for the browser.
         let client = Client::builder().read_timeout(Some(WAIT_LIMIT * 2)).connect(url)?;
-        Ok(Self { inner: RefCell::new(Inner { client, last_id: 0, events: Vec::new() }) })
+        Ok(Self { inner: RefCell::new(Inner { client, last_id: 0, events: Vec::new(), crashed: Vec::new() }) })
     }
 
     /// Calls a method of the browser. Panics if it fails.
@@ -71,6 +79,9 @@ impl DevTools {
         }
         inner.client.send_text(&call.to_string()).unwrap_or_else(|error| panic!("{method}: {error}"));
         loop {
+            if inner.has_crashed(session) {
+                return Err(CallError("the page has crashed".to_owned()));
+            }
             let mut said = match inner.client.receive() {
                 Ok(Message::Text(text)) => serde_json::from_str::<Value>(&text).expect("JSON"),
                 Ok(other) => panic!("{method}: the browser says {other:?}"),
@@ -78,6 +89,9 @@ impl DevTools {
             };
             if let Some(method) = said["method"].as_str() {
                 let session = said["sessionId"].as_str().map(str::to_owned);
+                if method == "Inspector.targetCrashed" {
+                    inner.crashed.extend(session.clone());
+                }
                 inner.events.push(Event { session, method: method.to_owned(), params: said["params"].take() });
             } else if said["id"] == inner.last_id {
                 // WebDriver BiDi has the message beside the error's code.
@@ -85,7 +99,7 @@ impl DevTools {
                     Some(message) => Err(CallError(message.to_owned())),
                     None => Ok(said["result"].take()),
                 };
-            } else {
+            } else if !inner.has_crashed(said["sessionId"].as_str()) {
                 panic!("unexpected answer: {said}");
             }
         }

@@ -36,6 +36,7 @@ struct Folder;
 
 impl App for Folder {
     type Peer = ();
+    type Told = std::convert::Infallible;
 
     fn accept(&mut self, _: &Handshake<'_>, verdict: Verdict<()>) {
         verdict.reject(OriginPolicy::rejection());

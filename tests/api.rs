@@ -1,0 +1,109 @@
+//! What every public type of the library offers beside its methods: `Debug`, and by its kind comparison, copies, other
+//! threads. A type that a module exports and no list has is an error, so a new type gets what its kind has.
+//!
+//! The rules are those of the [API guidelines](https://rust-lang.github.io/api-guidelines/interoperability.html):
+//! C-COMMON-TRAITS, C-SEND-SYNC, C-GOOD-ERR, C-DEBUG.
+
+use std::{
+    collections::BTreeSet,
+    error::Error,
+    fmt::{Debug, Display},
+    fs,
+    hash::Hash,
+    path::Path,
+};
+
+use switchboard::{apps::*, client::*, *};
+use switchboard_tests::sources::without_comments_and_strings;
+
+fn is_small<T: Copy + Debug + Eq + Hash + Send + Sync>() {}
+fn is_value<T: Clone + Debug + Eq + Send + Sync>() {}
+fn is_shared<T: Clone + Debug + Send + Sync>() {}
+fn is_state<T: Debug + Send + Sync>() {}
+fn is_moved<T: Debug + Send>() {}
+fn is_local<T: Debug>() {}
+fn is_small_error<T: Error + Display + Copy + Eq + Hash + Send + Sync + 'static>() {}
+fn is_compared_error<T: Error + Display + Clone + Eq + Send + Sync + 'static>() {}
+fn is_error<T: Error + Display + Send + Sync + 'static>() {}
+
+/// Checks each type at compile time, and returns the names.
+macro_rules! types {
+    ($($kind:ident: $($name:ident $(<$($argument:tt),*>)?),* $(,)?;)*) => {{
+        $($($kind::<$name $(<$($argument),*>)?>();)*)*
+        vec![$($(stringify!($name)),*),*]
+    }};
+}
+
+/// The client's message has the name of the engine's, which borrows.
+type ClientMessage = switchboard::client::Message;
+type BorrowedMessage<'a> = switchboard::Message<'a>;
+type Keys = fn() -> MaskingKey;
+type MaskedByKeys = Masked<Keys>;
+
+#[test]
+fn each_public_type_has_the_traits_of_its_kind() {
+    let listed = types! {
+        // Plain values.
+        is_small: Audience, BorrowedMessage<'_>, CloseCode, CloseFrame<'_>, ConnectionId, DeflateConfig, DeflateParams,
+            Delivery, EncodedHeader, Event<'_>, FrameHeader, HeadLimits, HeaderRules, HttpVersion, IpNet, Limits,
+            MaskingKey, MessageKind, Next, Opcode, Overdue, OwnedReply, Piece<'_>, Reply<'_>, Role, SlowSubscriber,
+            Stage, State, TlsVersion, Unmasked, WindowBits;
+        // Values with parts on the heap, or in the caller's memory.
+        is_value: Acceptance, ClientMessage, ClientRequest<'_>, End, ExtensionOffer, OriginPolicy, Rejection,
+            RequestHead, Response, ResponseHead, TlsErrorKind;
+        // Handles and configurations, of which a clone stands for the same.
+        is_shared: Broadcast, Certificate, ClientBuilder, Config, Deflate, Echo, Escaped<'_>, Keepalive, MaskedByKeys,
+            Prepared, Remote, Stopper, TlsConfig;
+        // States of one connection, or of the server.
+        is_state: Batch, BodyReader, ClientHandshake, Connection, Driver, Established, Events<'_, '_>,
+            FixedOutput<'_>, Handshake<'_>, Incoming<'_, '_>, Outgoing<'_>, Receiver, Request<'_>, RequestReader,
+            ResponseReader, Running, Sender, Server, ServerHandshake, TlsBuilder;
+        // What may hold a stream or a function of the caller's.
+        is_moved: Client, Responder, Verdict<()>;
+        is_local: Context<'_>;
+        // Errors: what a peer or a caller did wrong is compared in tests; what the system reports cannot be.
+        is_small_error: BodyError, DeflateResponseError, HandshakeError, HeadError, InvalidConnectionId,
+            InvalidWindowBits, ProtocolError, ReservedOpcode, SendError;
+        is_compared_error: ClientHandshakeError, InvalidHeader, RedirectError, RequestError, UrlError;
+        is_error: BindError, ClientError, ProxyError, TlsConfigError, TlsError;
+    };
+    let mut listed: BTreeSet<&str> = listed.into_iter().collect();
+    // `switchboard::Message` and `client::Message`; `Masked` needs an argument.
+    for (local, exported) in [("BorrowedMessage", "Message"), ("ClientMessage", "Message"), ("MaskedByKeys", "Masked")]
+    {
+        assert!(listed.remove(local));
+        listed.insert(exported);
+    }
+    listed.extend(TRAITS);
+    let exported = exported();
+    let exported: BTreeSet<&str> = exported.iter().map(String::as_str).collect();
+    let missing: Vec<_> = exported.difference(&listed).collect();
+    assert!(missing.is_empty(), "these types are in no list above: {missing:?}");
+    let gone: Vec<_> = listed.difference(&exported).collect();
+    assert!(gone.is_empty(), "these types are not exported: {gone:?}");
+}
+
+/// The public traits, which have no kind.
+const TRAITS: [&str; 5] = ["App", "CertificateResolver", "KeySource", "Masking", "Output"];
+
+/// Returns the names of all types and traits that the crate's public modules export or define.
+fn exported() -> BTreeSet<String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
+    let mut names = BTreeSet::new();
+    for file in ["lib.rs", "client/mod.rs", "apps/mod.rs"] {
+        let text = fs::read_to_string(source.join(file)).expect("the module's source");
+        let code = without_comments_and_strings(&text);
+        for item in code.split("pub use ").skip(1) {
+            let item = item.split(';').next().unwrap_or_default();
+            names.extend(words(item).filter(|word| word.starts_with(char::is_uppercase)).map(Into::into));
+        }
+        for keyword in ["pub struct ", "pub enum ", "pub trait "] {
+            names.extend(code.split(keyword).skip(1).filter_map(|rest| words(rest).next()).map(Into::into));
+        }
+    }
+    names
+}
+
+fn words(code: &str) -> impl Iterator<Item = &str> {
+    code.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
