@@ -100,13 +100,15 @@ impl Config {
         let mut out = Vec::new();
         let opened = timeout(self.handshake_timeout, async {
             let (head, leftover) = self.read_request(&mut stream).await?;
-            let connection = self.decide(&head, decide, &mut out)?;
+            let (connection, subprotocol) = self.decide(&head, decide, &mut out)?;
             stream.write_all(&out).await?;
             stream.flush().await?;
-            Ok((connection, leftover))
+            Ok((connection, subprotocol, leftover))
         });
         match opened.await.unwrap_or(Err(Refusal::Error(AcceptError::Timeout))) {
-            Ok((connection, leftover)) => Ok(WebSocket::from_upgraded(stream, leftover, connection, self)),
+            Ok((connection, subprotocol, leftover)) => {
+                Ok(WebSocket::from_upgraded(stream, leftover, connection, self).with_subprotocol(subprotocol))
+            }
             Err(refusal) => {
                 let (error, response) = refusal.into_parts();
                 if let Some(response) = response {
@@ -149,8 +151,14 @@ impl Config {
         }
     }
 
-    /// Checks the request, and appends the response 101 to `out` if it is accepted.
-    fn decide<F>(&self, head: &RequestHead, decide: F, out: &mut Vec<u8>) -> Result<Connection, Refusal>
+    /// Checks the request, and appends the response 101 to `out` if it is accepted. Returns the connection and the
+    /// subprotocol.
+    fn decide<F>(
+        &self,
+        head: &RequestHead,
+        decide: F,
+        out: &mut Vec<u8>,
+    ) -> Result<(Connection, Option<String>), Refusal>
     where
         F: FnOnce(&RequestHead, &ServerHandshake) -> Result<Acceptance, Rejection>,
     {
@@ -162,7 +170,8 @@ impl Config {
         let headers: Vec<(&str, &str)> = acceptance.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         let subprotocol = acceptance.subprotocol.as_deref();
         let accepted = handshake.accept(subprotocol, &headers, self.limits, Delivery::Messages, out);
-        accepted.map_err(|error| AcceptError::Response(error).into())
+        let connection = accepted.map_err(AcceptError::Response)?;
+        Ok((connection, acceptance.subprotocol))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The options of connections.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use switchboard::{Deflate, HeadLimits, Keepalive, Limits};
 use tokio::time::Instant;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 /// Options for connections. One value serves any number of them; `Config::new()` has the defaults.
 ///
 /// ```
-/// use std::time::Duration;
+/// use std::{sync::LazyLock, time::Duration};
 /// use switchboard_tokio::{Config, Limits};
 ///
 /// let config = Config::new().limits(Limits::of_bytes(1 << 20)).silence(Duration::from_secs(20), Duration::from_secs(40));
@@ -23,6 +23,8 @@ pub struct Config {
     pub(crate) max_output_bytes: usize,
     pub(crate) handshake_timeout: Duration,
     pub(crate) deadlines: Deadlines,
+    #[cfg(feature = "rustls")]
+    pub(crate) tls: Option<std::sync::Arc<tokio_rustls::rustls::ClientConfig>>,
 }
 
 /// The deadlines of an open connection.
@@ -47,7 +49,7 @@ impl Config {
         Self {
             limits: Limits::default(),
             head_limits: HeadLimits::default(),
-            deflate: Some(Deflate::default()),
+            deflate: Some(DEFLATE.clone()),
             max_output_bytes: 64 << 10,
             handshake_timeout: Duration::from_secs(10),
             deadlines: Deadlines {
@@ -56,6 +58,8 @@ impl Config {
                 write: Duration::from_secs(30),
                 close: Duration::from_secs(5),
             },
+            #[cfg(feature = "rustls")]
+            tls: None,
         }
     }
 
@@ -73,7 +77,7 @@ impl Config {
     }
 
     /// Negotiates permessage-deflate with this [`Deflate`], which all connections of this configuration share; `None`
-    /// uses no compression. Default [`Deflate::default`]: without context takeover.
+    /// uses no compression. Default: a [`Deflate::default`], without context takeover, that is shared by the process.
     pub fn deflate(mut self, deflate: Option<Deflate>) -> Self {
         self.deflate = deflate;
         self
@@ -118,3 +122,6 @@ impl Default for Config {
         Self::new()
     }
 }
+
+/// The compressors and inflaters of all connections whose configuration has none of its own.
+static DEFLATE: LazyLock<Deflate> = LazyLock::new(Deflate::default);

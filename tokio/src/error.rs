@@ -76,7 +76,7 @@ impl Error {
 }
 
 /// Returns whether the peer has ended or reset the connection.
-fn is_disconnect(error: &io::Error) -> bool {
+pub(crate) fn is_disconnect(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionReset

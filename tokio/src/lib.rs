@@ -4,6 +4,10 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accept;
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub mod axum;
+mod client;
 mod config;
 mod error;
 mod link;
@@ -14,6 +18,7 @@ mod split;
 mod wakers;
 
 pub use accept::{Acceptance, accept};
+pub use client::{ClientSocket, ClientStream, ConnectError, Keys, Request, UrlError, connect};
 pub use config::Config;
 pub use error::{AcceptError, Error, Stage};
 pub use message::Message;
@@ -21,6 +26,7 @@ pub use socket::WebSocket;
 pub use split::{SplitSink, SplitStream};
 /// What this crate's API names of the engine.
 pub use switchboard::{
-    CloseCode, Connection, Deflate, DeflateConfig, HandshakeError, HeadError, HeadLimits, InvalidHeader, Limits,
-    Masking, Prepared, ProtocolError, Rejection, RequestHead, SendError, Sender, ServerHandshake, Unmasked,
+    ClientHandshakeError, CloseCode, Connection, Deflate, DeflateConfig, HandshakeError, HeadError, HeadLimits,
+    InvalidHeader, Limits, Masked, Masking, Prepared, ProtocolError, Rejection, RequestHead, ResponseHead, SendError,
+    Sender, ServerHandshake, Unmasked,
 };

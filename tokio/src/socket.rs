@@ -20,8 +20,9 @@ use crate::{
 
 /// An open connection over the stream `S`: a [`Stream`] and a [`Sink`] of [`Message`]s.
 ///
-/// A server gets it from [`accept`](crate::accept()); after a handshake by another HTTP library, or as a client,
-/// [`from_upgraded`](Self::from_upgraded) makes one. [`split`](Self::split) gives two tasks a half each.
+/// A server gets it from [`accept`](crate::accept()), a client from [`connect`](crate::connect); after a handshake by
+/// another HTTP library, [`from_upgraded`](Self::from_upgraded) makes one. [`split`](Self::split) gives two tasks a half
+/// each.
 ///
 /// ```
 /// # async fn echo(stream: tokio::io::DuplexStream) -> Result<(), Box<dyn std::error::Error>> {
@@ -59,6 +60,7 @@ use crate::{
 pub struct WebSocket<S, M = Unmasked> {
     reading: Reading,
     link: Link<S, M>,
+    subprotocol: Option<String>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> WebSocket<S, M> {
@@ -73,7 +75,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> WebSocket<S, M> {
     /// Outside of a tokio runtime with time enabled.
     pub fn from_upgraded(io: S, leftover: impl Into<Vec<u8>>, connection: Connection<M>, config: &Config) -> Self {
         let Connection { receiver, sender } = connection;
-        Self { reading: Reading::new(receiver, leftover.into()), link: Link::new(io, sender, config) }
+        Self {
+            reading: Reading::new(receiver, leftover.into()),
+            link: Link::new(io, sender, config),
+            subprotocol: None,
+        }
     }
 
     /// Returns the next message; `None` once the connection has ended after a closing handshake, or after an error.
@@ -174,6 +180,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> WebSocket<S, M> {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.link.is_open()
+    }
+
+    /// Returns the subprotocol that the server chose; `None` after [`from_upgraded`](Self::from_upgraded).
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    pub(crate) fn with_subprotocol(self, subprotocol: Option<String>) -> Self {
+        Self { subprotocol, ..self }
     }
 
     /// Returns the stream, for its getters.

@@ -4,6 +4,7 @@
 mod accepting;
 mod cancelling;
 mod closing;
+mod connecting;
 mod messages;
 mod splitting;
 mod support;
