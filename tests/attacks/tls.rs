@@ -3,15 +3,16 @@
 use std::{
     io::{Read, Write},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
     },
     thread,
     time::{Duration, Instant},
 };
 
 use rustls::{ClientConfig, ContentType, version::TLS12};
-use switchboard::End;
+use switchboard::{End, Message};
 use switchboard_tests::{
     forger::{ALERT, APPLICATION_DATA, Forger, HANDSHAKE, RECORD_HEADER_BYTES, client_hello, in_records},
     server::{LONG, Raw, Service, TestServer, config, frame, serve},
@@ -155,6 +156,48 @@ fn tl_06_versions_before_1_2_get_an_alert() {
         assert_eq!(alert, [ALERT, 3, 3, 0, 2, 2, expected], "{version:?} {extensions:?}");
     }
     round_trip(&mut connected(&server, &Arc::new(authority.client())), "hello");
+}
+
+/// However many handshakes can continue, messages are handled between them.
+#[test]
+fn tl_03_handshakes_that_begin_together_take_turns_with_messages() {
+    let authority = Authority::new("authority");
+    let mut config = config();
+    config.tls = Some(localhost(&authority));
+    let (go_on, may_go_on) = mpsc::channel();
+    let may_go_on = Mutex::new(may_go_on);
+    let service = Service::echo().on_message(move |message, context| {
+        if message == Message::Text("wait") {
+            may_go_on.lock().unwrap().recv_timeout(LONG).unwrap();
+        }
+        context.send(message);
+    });
+    let server = serve(config, service);
+    let client = Arc::new(authority.client());
+    let (mut waiting, mut other) = (connected(&server, &client), connected(&server, &client));
+    let hello = in_records(&client_hello(&client).1, 1 << 14).concat();
+    let _exclusive = exclusively();
+    // Of some attempts one must show it: if this thread has to wait for its processor, the handshakes go on.
+    let takes_turns = (0..10).any(|_| {
+        let mut handshakes = [(); 64].map(|()| Raw::connect(server.address));
+        // By now the server has accepted them all.
+        round_trip(&mut other, "hello");
+        waiting.write_all(&frame(0x81, b"wait")).unwrap();
+        handshakes.iter_mut().for_each(|raw| raw.write(&hello));
+        other.write_all(&frame(0x81, b"first")).unwrap();
+        go_on.send(()).unwrap();
+        assert_eq!(read_frame(&mut other).1, b"first");
+        round_trip(&mut other, "second");
+        let answered = handshakes.iter().filter(|raw| {
+            raw.stream.set_nonblocking(true).unwrap();
+            raw.stream.peek(&mut [0]).is_ok()
+        });
+        let answered = answered.count();
+        println!("{answered} of 64 handshakes are answered before the second message");
+        assert_eq!(read_frame(&mut waiting).1, b"wait");
+        answered < 32
+    });
+    assert!(takes_turns, "messages wait for all handshakes");
 }
 
 /// A client that asks for a handshake and then leaves costs the server as much as one that stays, and itself next to

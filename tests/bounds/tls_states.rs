@@ -10,14 +10,15 @@ use std::{
 };
 
 use rustls::{ContentType, version::TLS13};
+use switchboard::Message;
 use switchboard_tests::{
     forger::{APPLICATION_DATA, Forger, in_records},
-    server::{Raw, frame, serve},
+    server::{Raw, Service, config, frame, serve},
     tls::{Authority, Secure, connect, localhost, open, over, read_frame},
 };
 
 use crate::{
-    one_at_a_time,
+    MIB, held, one_at_a_time,
     states::{Enter, measure, service},
 };
 
@@ -90,4 +91,31 @@ fn no_connection_over_tls_keeps_more_than_is_documented_in_any_state() {
             assert_eq!(read_frame(&mut other).1, b"?");
         })
     });
+}
+
+/// What is encrypted can no longer be dropped, and the buffer for it stays. So of a long message only what the kernel
+/// takes is encrypted, and a little more.
+#[test]
+fn a_long_message_to_a_client_that_does_not_read_is_not_encrypted_at_once() {
+    let _turn = one_at_a_time();
+    let mut config = config();
+    (config.tls, config.deflate) = (Some(localhost(&AUTHORITY)), None);
+    let server = serve(config, Service::echo());
+    let mut other = connect(server.address, &Arc::new(AUTHORITY.client()), "localhost").unwrap();
+    open(&mut other);
+    server.next_opened();
+    let mut slow = opened(Raw::connect_with_small_buffer(server.address).stream);
+    let id = server.next_opened();
+    let before = held();
+    server.remote.send(id, Message::Binary(&vec![7; 12 * MIB]));
+    // By then the server has sent what the kernel takes.
+    other.write_all(&frame(0x81, b"?")).unwrap();
+    assert_eq!(read_frame(&mut other).1, b"?");
+    let waiting = held() - before;
+    assert!((4 * MIB..16 * MIB).contains(&waiting), "{} KiB wait for the client", waiting >> 10);
+    assert_eq!(read_frame(&mut slow), (0x82, vec![7; 12 * MIB]));
+    other.write_all(&frame(0x81, b"?")).unwrap();
+    assert_eq!(read_frame(&mut other).1, b"?");
+    let left = held().saturating_sub(before);
+    assert!(left < MIB, "{} KiB are left", left >> 10);
 }

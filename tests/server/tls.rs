@@ -12,7 +12,9 @@ use std::{
 };
 
 use rustls::{
-    AlertDescription, ClientConfig, ContentType,
+    AlertDescription, ClientConfig, ContentType, NamedGroup,
+    crypto::aws_lc_rs::Ticketer,
+    pki_types::{CertificateDer, pem::PemObject},
     version::{TLS12, TLS13},
 };
 use switchboard::{
@@ -62,6 +64,11 @@ fn certificate(secure: &Secure) -> Vec<u8> {
     secure.conn.peer_certificates().unwrap()[0].to_vec()
 }
 
+/// Returns the first certificate of a chain.
+fn der(pem: &Pem) -> Vec<u8> {
+    CertificateDer::from_pem_slice(pem.chain.as_bytes()).unwrap().to_vec()
+}
+
 /// Returns the alert that ended a connection.
 fn alert(secure: &mut Secure) -> Option<AlertDescription> {
     let error = secure.read(&mut [0; 100]).expect_err("the connection is ended by an alert");
@@ -83,6 +90,18 @@ fn messages_of_every_size_are_echoed_in_both_versions() {
             assert!(first == 0x82 && echoed == payload, "{version:?}, {length} bytes");
         }
     }
+}
+
+#[test]
+fn the_key_exchange_is_the_one_that_the_client_prefers_post_quantum_or_not() {
+    use NamedGroup::{X25519, X25519MLKEM768, secp256r1, secp384r1};
+    let (authority, server, client) = echo();
+    for groups in [[X25519MLKEM768, X25519], [X25519, X25519MLKEM768], [secp256r1, X25519], [secp384r1, secp256r1]] {
+        let secure = connected(&server, &Arc::new(authority.client_for_groups(&groups)));
+        assert_eq!(secure.conn.negotiated_key_exchange_group().unwrap().name(), groups[0], "{groups:?}");
+    }
+    let secure = connected(&server, &client);
+    assert_eq!(secure.conn.negotiated_key_exchange_group().unwrap().name(), X25519MLKEM768);
 }
 
 /// Many frames in one record, and one frame in many records, each of them in pieces.
@@ -191,9 +210,7 @@ fn the_certificate_is_that_of_the_name_or_the_first() {
     ] {
         match (connect(server.address, &client, name), expected) {
             (Ok(secure), Some(expected)) => {
-                use rustls::pki_types::{CertificateDer, pem::PemObject};
-                let expected_der = CertificateDer::from_pem_slice(expected.chain.as_bytes()).unwrap();
-                assert_eq!(certificate(&secure), expected_der.to_vec(), "{name}: {:?}", chain(expected));
+                assert_eq!(certificate(&secure), der(expected), "{name}: {:?}", chain(expected));
             }
             (Err(error), None) => assert!(error.to_string().contains("not valid for name"), "{name}: {error}"),
             (result, _) => panic!("{name}: {:?}", result.err()),
@@ -212,11 +229,17 @@ fn a_resolver_is_asked_for_each_handshake() {
     let authority = Authority::new("authority");
     let pem = authority.sign(&["localhost", "other.example"]);
     let certificate = Certificate::from_pem(pem.chain.as_bytes(), pem.key.as_bytes()).unwrap();
-    let tls = TlsConfig::builder().resolver(Resolve(certificate)).build().unwrap();
-    let server = serve(secured(tls), Service::echo());
+    let others = authority.sign(&["localhost", "other.example"]);
     let client = Arc::new(authority.client());
-    round_trip(&mut connected(&server, &client), "hello");
-    assert!(connect(server.address, &client, "other.example").is_err());
+    // Other certificates make no difference.
+    for builder in [TlsConfig::builder(), with(&others)] {
+        let tls = builder.resolver(Resolve(certificate.clone())).build().unwrap();
+        let server = serve(secured(tls), Service::echo());
+        let mut secure = connected(&server, &client);
+        assert_eq!(self::certificate(&secure), der(&pem));
+        round_trip(&mut secure, "hello");
+        assert!(connect(server.address, &client, "other.example").is_err());
+    }
 }
 
 #[test]
@@ -241,8 +264,12 @@ fn what_cannot_be_a_configuration_says_why() {
 
 #[test]
 fn an_app_sees_whether_a_connection_is_secured_and_the_verified_names() {
-    let (servers, clients) = (Authority::new("of servers"), Authority::new("of clients"));
-    let tls = with(&servers.sign(&["localhost"])).client_ca(clients.pem().as_bytes()).unwrap().build().unwrap();
+    let [servers, clients, others] = ["of servers", "of clients", "of other clients"].map(Authority::new);
+    let mut builder = with(&servers.sign(&["localhost"]));
+    for authority in [&clients, &others] {
+        builder = builder.client_ca(authority.pem().as_bytes()).unwrap();
+    }
+    let tls = builder.build().unwrap();
     let describe = |is_tls: bool, names: &[String]| format!("{is_tls} {}", names.join(" "));
     let service = Service::echo()
         .on_request(move |request, responder| {
@@ -270,6 +297,9 @@ fn an_app_sees_whether_a_connection_is_secured_and_the_verified_names() {
     let mut response = String::new();
     secure.read_to_string(&mut response).unwrap();
     assert!(response.ends_with("true worker-1.example"), "{response}");
+
+    let other = others.sign(&["worker-1.example"]);
+    connected(&server, &Arc::new(servers.client_with(&[&TLS13], Some(&other))));
 
     let foreign = servers.sign(&["worker-1.example"]);
     for certificate in [None, Some(&foreign)] {
@@ -303,7 +333,14 @@ fn sessions_resume_until_what_they_were_checked_for_changes() {
         let server = serve(secured(with(&pem).build().unwrap()), Service::echo());
         let mut probe = connected(&server, &Arc::new(authority.client()));
         let client = Arc::new(authority.client_with(&[version], None));
-        assert!(!resumes(&server, &client), "{version:?}: there is no ticket yet");
+        let mut first = connected(&server, &client);
+        round_trip(&mut first, "hello");
+        assert_eq!(
+            first.conn.handshake_kind(),
+            Some(rustls::HandshakeKind::Full),
+            "{version:?}: there is no ticket yet"
+        );
+        assert!(first.conn.tls13_tickets_received() <= 1, "one ticket is enough");
         assert!(resumes(&server, &client), "{version:?}");
         replace(&server, &mut probe, &with(&authority.sign(&["localhost"])).build().unwrap());
         assert!(resumes(&server, &client), "{version:?}, after a new certificate");
@@ -325,6 +362,30 @@ fn sessions_resume_until_what_they_were_checked_for_changes() {
     assert!(resumes(&server, &client));
     let old = Arc::new(authority.client_with(&[&TLS12], None));
     assert!(connect(server.address, &old, "localhost").unwrap_err().to_string().contains("ProtocolVersion"));
+}
+
+#[test]
+fn a_configuration_of_rustls_is_used_as_it_is() {
+    let (servers, clients) = (Authority::new("of servers"), Authority::new("of clients"));
+    let pem = servers.sign(&["localhost"]);
+    let service = Service::echo().on_accept(|handshake, verdict| {
+        assert_eq!(handshake.client_names, ["worker-1.example"]);
+        verdict.accept(());
+    });
+    let of_rustls = || {
+        let mut config = pem.server_for(&clients, rustls::DEFAULT_VERSIONS);
+        config.ticketer = Ticketer::new().unwrap();
+        TlsConfig::from_rustls(Arc::new(config))
+    };
+    let server = serve(secured(of_rustls()), service);
+    let own = clients.sign(&["worker-1.example"]);
+    let [client, other] = [(); 2].map(|()| Arc::new(servers.client_with(rustls::DEFAULT_VERSIONS, Some(&own))));
+    let mut probe = connected(&server, &other);
+    assert!(!resumes(&server, &client) && resumes(&server, &client), "with tickets of its own");
+    replace(&server, &mut probe, &of_rustls());
+    assert!(!resumes(&server, &client) && resumes(&server, &client), "with the tickets of the next");
+    replace(&server, &mut probe, &with(&pem).client_ca(clients.pem().as_bytes()).unwrap().build().unwrap());
+    assert!(!resumes(&server, &client) && !resumes(&server, &client), "without tickets");
 }
 
 /// A hundred new configurations while clients talk and others come: no connection ends, and the last comer sees the
@@ -351,9 +412,7 @@ fn no_connection_ends_when_the_certificate_is_replaced() {
         done.store(true, Ordering::Relaxed);
     });
     let fresh = Arc::new(authority.client());
-    let names = certificate(&connected(&server, &fresh));
-    use rustls::pki_types::{CertificateDer, pem::PemObject};
-    assert_eq!(names, CertificateDer::from_pem_slice(pems[99].chain.as_bytes()).unwrap().to_vec());
+    assert_eq!(certificate(&connected(&server, &fresh)), der(&pems[99]));
 }
 
 #[test]
@@ -507,6 +566,18 @@ fn the_end_is_orderly_after_the_closing_handshake_and_otherwise_abnormal() {
         }
         assert_eq!(server.next_closed().1, End::Vanished, "with close_notify: {with_notify}");
     }
+
+    // The same, in the segment of a message: nothing of TCP announces that TLS has ended.
+    let mut secure = connected(&server, &client);
+    secure.conn.writer().write_all(&frame(0x81, b"the last word")).unwrap();
+    secure.conn.send_close_notify();
+    let mut ciphertext = Vec::new();
+    while secure.conn.wants_write() {
+        secure.conn.write_tls(&mut ciphertext).unwrap();
+    }
+    secure.sock.write_all(&ciphertext).unwrap();
+    assert_eq!(read_frame(&mut secure), (0x81, b"the last word".to_vec()));
+    assert_eq!(server.next_closed().1, End::Vanished);
 
     // In the middle of the handshake.
     let mut raw = Raw::connect(server.address);

@@ -7,7 +7,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
+    ClientConfig, NamedGroup, RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
@@ -78,6 +78,16 @@ impl Authority {
         certificate: Option<&Pem>,
     ) -> ClientConfig {
         self.client_of(aws_lc_rs::DEFAULT_CIPHER_SUITES.to_vec(), versions, certificate)
+    }
+
+    /// As [`client`](Self::client), with these key exchanges, the first of which it prefers.
+    #[must_use]
+    pub fn client_for_groups(&self, groups: &[NamedGroup]) -> ClientConfig {
+        let mut provider = aws_lc_rs::default_provider();
+        provider.kx_groups.retain(|group| groups.contains(&group.name()));
+        provider.kx_groups.sort_by_key(|group| groups.iter().position(|name| *name == group.name()));
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider)).with_safe_default_protocol_versions();
+        builder.unwrap().with_root_certificates(self.roots()).with_no_client_auth()
     }
 
     /// As [`client_with`](Self::client_with), with these cipher suites.
