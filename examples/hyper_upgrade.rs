@@ -6,10 +6,10 @@
 //! cargo run --features http --example hyper_upgrade -- 127.0.0.1:9002
 //! ```
 //!
-//! Memory per WebSocket: a request head of at most 16 KiB, then one message of at most 1 MiB and the answers to one read,
-//! which are written before the next read. A connection of HTTP/2 has at most 100 streams. Timeouts: 10 s for the head of
-//! a request in HTTP/1.1, 30 s for a write, 1 s for the peer to end TCP or the stream. An idle WebSocket stays open; a
-//! public server would send Pings and close it if no Pong comes.
+//! Memory per WebSocket: a request head of at most 16 KiB, then one message of at most 1 MiB and the answers to one
+//! read, which are written before the next read. A connection of HTTP/2 has at most 100 streams. Timeouts: 10 s for the
+//! head of a request in HTTP/1.1, 30 s for a write, 1 s for the peer to end TCP or the stream. An idle WebSocket stays
+//! open; a public server would send Pings and close it if no Pong comes.
 
 use std::{env, io, sync::LazyLock, time::Duration};
 
@@ -99,7 +99,8 @@ fn open(mut request: Request<Incoming>) -> Result<Response<String>, InvalidHeade
     Ok(response)
 }
 
-/// Serves the open connection up to the end of TCP, or of the stream. The first read returns bytes that hyper has read after the request.
+/// Serves the open connection up to the end of TCP, or of the stream. The first read returns bytes that hyper has read
+/// after the request.
 async fn serve(upgraded: Upgraded, connection: Connection) -> io::Result<()> {
     let mut stream = TokioIo::new(upgraded);
     let mut driver = Driver::new(connection, Vec::new());

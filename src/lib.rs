@@ -42,8 +42,8 @@
 //! Deadlines, the size of the output buffer, and a client's masking keys are the caller's to provide. The engine
 //! enforces the [`Limits`] on what it receives.
 //!
-//! A [`Driver`] does steps 3 and 4 by itself, has the output, and says when to read, to write and to end. Take it unless
-//! two tasks share a connection, or one buffer serves many; then take the halves, as here:
+//! A [`Driver`] does steps 3 and 4 by itself, has the output, and says when to read, to write and to end. Take it
+//! unless two tasks share a connection, or one buffer serves many; then take the halves, as here:
 //!
 //! ```rust
 //! use std::{io::{self, Read, Write}, net::TcpStream};

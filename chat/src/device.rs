@@ -2,8 +2,9 @@
 //!
 //! An attacker who guesses passwords from many addresses uses up the attempts that an account and its network have. A
 //! device on which its user has signed in before has attempts of its own, and goes before strangers. The cookie does
-//! not sign anybody in: the password is still needed. It ends with the account, and with a change of the password, after
-//! which a session renews it for its own device. See OWASP, "Slow Down Online Guessing Attacks with Device Cookies".
+//! not sign anybody in: the password is still needed. It ends with the account, and with a change of the password,
+//! after which a session renews it for its own device. See OWASP, "Slow Down Online Guessing Attacks with Device
+//! Cookies".
 
 use std::fmt;
 

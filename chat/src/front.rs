@@ -1,5 +1,5 @@
-//! The core for connections that speak JSON: decodes events, and makes and verifies passwords, tokens, and the cookies of
-//! devices.
+//! The core for connections that speak JSON: decodes events, and makes and verifies passwords, tokens, and the cookies
+//! of devices.
 
 use std::{io, net::IpAddr, sync::Arc, thread::JoinHandle};
 
@@ -80,8 +80,8 @@ impl Front {
         self.device_key.issue(&session.name_key, device_account(session.user, hash), device, end_of_cookie(session.now))
     }
 
-    /// Returns a new cookie for a device on which a user has logged in and is still signed in, if its cookie is void: the
-    /// password has changed since.
+    /// Returns a new cookie for a device on which a user has logged in and is still signed in, if its cookie is void:
+    /// the password has changed since.
     pub(super) fn renewed_cookie(&self, session: &CurrentSession, cookies: &[String]) -> Option<DeviceCookie> {
         let OwnAccount { user, name_key, password_hash } = session.account.as_ref()?;
         let account = device_account(*user, password_hash);

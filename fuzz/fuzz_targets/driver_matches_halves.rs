@@ -1,5 +1,5 @@
-//! A driver finds the events that the two halves find, and sends what they send with the loop that the engine's contract
-//! asks for: however the input is cut, and if replies go to another task.
+//! A driver finds the events that the two halves find, and sends what they send with the loop that the engine's
+//! contract asks for: however the input is cut, and if replies go to another task.
 //!
 //! Input: role and deflate; limits; cuts; whether messages are echoed; the bytes from the peer.
 #![no_main]

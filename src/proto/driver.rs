@@ -46,7 +46,8 @@ use super::{
 /// # }
 /// ```
 ///
-/// - From the network: [`receive`](Self::receive), and [`room`](Self::room) for large messages. To the network: [`output`](Self::output), [`wrote`](Self::wrote).
+/// - From the network: [`receive`](Self::receive), and [`room`](Self::room) for large messages. To the network:
+///   [`output`](Self::output), [`wrote`](Self::wrote).
 /// - To send at any other time: [`outgoing`](Self::outgoing).
 /// - What to do now: [`next`](Self::next). Getters: [`state`](Self::state), [`receiver`](Self::receiver),
 ///   [`sender`](Self::sender).

@@ -54,7 +54,8 @@ pub(crate) enum Read {
     Ended { drained: bool },
     /// The connection is broken.
     Failed(io::Error),
-    /// The peer has broken the rules of TLS. An alert for it waits in the [`Buffers`], and nothing can be sent after it.
+    /// The peer has broken the rules of TLS. An alert for it waits in the [`Buffers`], and nothing can be sent after
+    /// it.
     #[cfg(feature = "tls")]
     Alerted(io::Error),
     /// The peer does not speak TLS, as these `count` bytes show. The socket is plain now.
@@ -88,8 +89,8 @@ impl Socket {
         &mut self.stream
     }
 
-    /// Reads once. The bytes may be fewer than have arrived, even none: TLS keeps what it cannot decrypt yet. It may also
-    /// leave bytes to send in `buffers`.
+    /// Reads once. The bytes may be fewer than have arrived, even none: TLS keeps what it cannot decrypt yet. It may
+    /// also leave bytes to send in `buffers`.
     ///
     /// A read that does not fill the buffer has drained the socket (epoll(7), question 9). Not so if `more_follows`:
     /// the peer has ended its side, and no further event announces that end; or the read may have ended at an urgent
@@ -109,8 +110,8 @@ impl Socket {
         self.stream.read_once(buffer, more_follows)
     }
 
-    /// Reads once into the spare capacity of `vec`, which must not be 0. Only a plain socket can: what TLS decrypts goes
-    /// elsewhere.
+    /// Reads once into the spare capacity of `vec`, which must not be 0. Only a plain socket can: what TLS decrypts
+    /// goes elsewhere.
     pub(crate) fn append_to(&mut self, vec: &mut Vec<u8>, more_follows: bool) -> Read {
         let room = vec.capacity() - vec.len();
         self.stream.once(room, more_follows, |stream| stream.append_to(vec))
@@ -122,8 +123,8 @@ impl Socket {
     }
 
     /// Writes as many bytes as the kernel takes, and returns their number. TLS takes more than the kernel does: what it
-    /// has encrypted and the kernel has not taken is in `buffers`, must be [sent](Self::send) later, and before anything
-    /// else is written.
+    /// has encrypted and the kernel has not taken is in `buffers`, must be [sent](Self::send) later, and before
+    /// anything else is written.
     #[inline]
     #[cfg_attr(not(feature = "tls"), expect(unused_variables))]
     pub(crate) fn write(&mut self, bytes: &[u8], buffers: &mut Buffers) -> io::Result<usize> {

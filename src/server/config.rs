@@ -18,8 +18,8 @@ use crate::{HeadLimits, Limits, proto::Deflate};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The number of worker threads, each with its own event loop and listeners; between 1 and 1024. Default: the number
-    /// of cores.
+    /// The number of worker threads, each with its own event loop and listeners; between 1 and 1024. Default: the
+    /// number of cores.
     pub workers: usize,
     /// The limits of one message and frame. Default: [`Limits::default`] (16 MiB each). Past them the connection fails
     /// with 1009.
@@ -36,9 +36,9 @@ pub struct Config {
     /// The largest body of a plain HTTP request, in bytes; of one in chunks, after decoding. Default: 64 KiB. Past it
     /// the client gets 413.
     pub max_body_bytes: usize,
-    /// The longest time for a whole request, from the connection's start (so the handshake of TLS is in it), or from the
-    /// first byte of a later request. Default: 10 s. Past it the client gets 408 if a part of the request has arrived;
-    /// otherwise the connection is closed.
+    /// The longest time for a whole request, from the connection's start (so the handshake of TLS is in it), or from
+    /// the first byte of a later request. Default: 10 s. Past it the client gets 408 if a part of the request has
+    /// arrived; otherwise the connection is closed.
     pub handshake_timeout: Duration,
     /// The longest wait for the next plain request after a response, which says so in `Keep-Alive`. Default: 75 s. Past
     /// it the connection is closed. Zero closes each connection after one response.

@@ -13,8 +13,8 @@ use crate::{
 pub(super) enum Consequence {
     /// The frames that wait are written, then our side is ended.
     Drain,
-    /// _Fail the WebSocket Connection_ (§7.1.7): this Close frame takes the place of the frames that wait, then our side
-    /// is ended.
+    /// _Fail the WebSocket Connection_ (§7.1.7): this Close frame takes the place of the frames that wait, then our
+    /// side is ended.
     Fail(CloseFrame<'static>),
     /// Nothing can follow what the transport has sent: the frames that wait are dropped, then our side is ended.
     Abandon,

@@ -94,8 +94,8 @@ impl Links {
         self.ended.iter().any(|(ended, _)| *ended == key)
     }
 
-    /// Removes a link, and closes its socket with it. Returns whether the connection was only being refused, or `None` if
-    /// there was none.
+    /// Removes a link, and closes its socket with it. Returns whether the connection was only being refused, or `None`
+    /// if there was none.
     pub(super) fn remove(&mut self, key: Key) -> Option<bool> {
         let link = self.slots.remove(key)?;
         let over_capacity = link.over_capacity;
@@ -141,8 +141,8 @@ impl Links {
         }
     }
 
-    /// Reads once from a connection, and sends what its transport answers by itself. What is read of a connection that is
-    /// over will be dropped, and is not decrypted.
+    /// Reads once from a connection, and sends what its transport answers by itself. What is read of a connection that
+    /// is over will be dropped, and is not decrypted.
     pub(super) fn read(&mut self, key: Key, buffer: &mut [u8], now: Tick) -> Read {
         let Some(link) = self.slots.get_mut(key).filter(|link| link.readable != Readable::No) else {
             return Read::Blocked;

@@ -41,8 +41,8 @@ fn round_trip(secure: &mut Secure, text: &str) {
     assert_eq!(read_frame(secure), (0x81, text.as_bytes().to_vec()));
 }
 
-/// Returns a ClientHello of exactly 64 KiB less a byte, the longest that is allowed: one with an extension `padding` (RFC
-/// 7685). A ticket would have to come behind it, so the client must have none.
+/// Returns a ClientHello of exactly 64 KiB less a byte, the longest that is allowed: one with an extension `padding`
+/// (RFC 7685). A ticket would have to come behind it, so the client must have none.
 fn longest(client_hello: &[u8]) -> Vec<u8> {
     const MESSAGE_HEADER: usize = 4;
     let mut at = MESSAGE_HEADER + 2 + 32;
@@ -89,8 +89,8 @@ fn answer(raw: &mut Raw) -> Option<Vec<u8>> {
     raw.stream.read_exact(&mut header).ok().map(|()| header)
 }
 
-/// What waits for its end is copied with each read. So a ClientHello that comes in many of them must not be long: one in
-/// records of a byte has six times its length.
+/// What waits for its end is copied with each read. So a ClientHello that comes in many of them must not be long: one
+/// in records of a byte has six times its length.
 #[test]
 fn tl_01_longest_client_hello_takes_bounded_work() {
     let (authority, server) = echo();

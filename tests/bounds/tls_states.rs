@@ -1,5 +1,5 @@
-//! The states of a connection over TLS in the table of `docs/limits.md`. Of a client only its socket is kept, since what
-//! its side of TLS allocates would count as well.
+//! The states of a connection over TLS in the table of `docs/limits.md`. Of a client only its socket is kept, since
+//! what its side of TLS allocates would count as well.
 
 use std::{
     io::Write,

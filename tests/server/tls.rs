@@ -641,8 +641,8 @@ fn one_connection_too_many_is_told_so_over_tls() {
     round_trip(&mut first, "hello");
 }
 
-/// The server's tickets reach a socket that is closed, and its own end of TLS cannot be sent any more. It waited for the
-/// kernel to take that, up to the write timeout.
+/// The server's tickets reach a socket that is closed, and its own end of TLS cannot be sent any more. It waited for
+/// the kernel to take that, up to the write timeout.
 #[test]
 fn a_client_that_leaves_after_its_handshake_is_gone_at_once() {
     let authority = Authority::new("authority");

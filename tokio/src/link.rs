@@ -291,8 +291,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
     }
 
     /// Ends the stream after the last frame: writes the output, then a server ends its side first (§7.1.1). Reads and
-    /// drops what still comes until the peer's end, because closing a socket with unread input would send a reset, which
-    /// may overtake the output. All of it has the time of the closing handshake.
+    /// drops what still comes until the peer's end, because closing a socket with unread input would send a reset,
+    /// which may overtake the output. All of it has the time of the closing handshake.
     pub(crate) fn poll_end(&mut self, is_shut: &mut bool) -> Poll<()> {
         let mut dropped = [0; 1 << 10];
         loop {

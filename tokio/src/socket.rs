@@ -21,8 +21,8 @@ use crate::{
 /// An open connection over the stream `S`: a [`Stream`] and a [`Sink`] of [`Message`]s.
 ///
 /// A server gets it from [`accept`](crate::accept()), a client from [`connect`](crate::connect); after a handshake by
-/// another HTTP library, [`from_upgraded`](Self::from_upgraded) makes one. [`split`](Self::split) gives two tasks a half
-/// each.
+/// another HTTP library, [`from_upgraded`](Self::from_upgraded) makes one. [`split`](Self::split) gives two tasks a
+/// half each.
 ///
 /// ```
 /// # async fn echo(stream: tokio::io::DuplexStream) -> Result<(), Box<dyn std::error::Error>> {
@@ -50,8 +50,8 @@ use crate::{
 ///
 /// **Memory.** Input: a buffer of 4 KiB, up to 64 KiB while the peer sends much, and one message of at most
 /// [`Limits::max_message_bytes`](switchboard::Limits::max_message_bytes), which exists twice while it is delivered.
-/// Output: `max_output_bytes` and one message; Pongs up to 64 KiB and three times one read. A message may arrive as slowly
-/// as the peer likes, as long as it is not silent; who serves strangers bounds the number of connections.
+/// Output: `max_output_bytes` and one message; Pongs up to 64 KiB and three times one read. A message may arrive as
+/// slowly as the peer likes, as long as it is not silent; who serves strangers bounds the number of connections.
 ///
 /// **The end.** After the peer's Close, `next` returns it as [`Message::Close`], with the answer written, and then
 /// `None` once the stream has ended. After a violation, `next` returns the error once the Close with the fitting code is

@@ -1,5 +1,5 @@
-//! Handshakes of TLS alone, over some connections at a time, each of which is then reset. Never waits: each step goes on
-//! with one connection.
+//! Handshakes of TLS alone, over some connections at a time, each of which is then reset. Never waits: each step goes
+//! on with one connection.
 
 use std::{
     io::{self, ErrorKind, Read, Write},

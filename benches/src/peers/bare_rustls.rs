@@ -1,5 +1,5 @@
-//! The cost of TLS and of the kernel, and next to nothing else: a loop on mio with rustls's buffered connections, as its
-//! documentation shows them, and without WebSocket. Sends all bytes back to their sender, or to all connections.
+//! The cost of TLS and of the kernel, and next to nothing else: a loop on mio with rustls's buffered connections, as
+//! its documentation shows them, and without WebSocket. Sends all bytes back to their sender, or to all connections.
 
 use std::{
     io::{self, ErrorKind, Read, Write},

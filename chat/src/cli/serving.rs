@@ -68,8 +68,8 @@ impl Service {
         Ok(Self { name, listen: options.listen.clone(), notes, redirect: None, tls, hsts: options.hsts_policy() })
     }
 
-    /// Binds the servers, prints their URLs and the notes, and runs them until a signal stops them. A second signal ends
-    /// the process at once.
+    /// Binds the servers, prints their URLs and the notes, and runs them until a signal stops them. A second signal
+    /// ends the process at once.
     ///
     /// # Errors
     /// A line that says what is wrong and what to do.

@@ -110,8 +110,8 @@ pub(super) trait ChatCore: Send + Sync {
     /// Ends sessions on all their connections, unless a guest is to confirm that rooms are removed.
     fn log_out(&self, from: IpAddr, request: LogOut, callback: Callback<Result<Result<(), EventError>, SignInError>>);
 
-    /// Finds the session of the first of some tokens that is valid, and what a client may know that has none. Renews the
-    /// cookie of the client's device, which is one of `device_cookies`, if the password has changed since.
+    /// Finds the session of the first of some tokens that is valid, and what a client may know that has none. Renews
+    /// the cookie of the client's device, which is one of `device_cookies`, if the password has changed since.
     fn session(
         &self,
         from: IpAddr,

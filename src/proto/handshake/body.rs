@@ -229,8 +229,8 @@ impl Chunks {
 
 /// The body of a request is not valid (RFC 9112 §6), or exceeds a limit.
 ///
-/// [`Rejection::from`](super::Rejection) makes the response, and a [`RequestError`](super::RequestError) holds it beside
-/// a server's other errors.
+/// [`Rejection::from`](super::Rejection) makes the response, and a [`RequestError`](super::RequestError) holds it
+/// beside a server's other errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BodyError {

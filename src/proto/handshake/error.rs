@@ -73,8 +73,8 @@ impl core::error::Error for HeadError {}
 
 /// A request is not a valid opening handshake (§4.2.1).
 ///
-/// [`Rejection::from`](super::Rejection) makes the response, and a [`RequestError`](super::RequestError) holds it beside
-/// a server's other errors.
+/// [`Rejection::from`](super::Rejection) makes the response, and a [`RequestError`](super::RequestError) holds it
+/// beside a server's other errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HandshakeError {
@@ -94,10 +94,11 @@ pub enum HandshakeError {
     Key,
     /// Sec-WebSocket-Version is not 13 (§4.4).
     WebSocketVersion,
-    /// Sec-WebSocket-Version of an extended CONNECT is not 13. Since HTTP/2 has no Upgrade, it has no status 426 either.
+    /// Sec-WebSocket-Version of an extended CONNECT is not 13. Since HTTP/2 has no Upgrade, it has no status 426
+    /// either.
     ExtendedConnectVersion,
-    /// A request of HTTP/2 or HTTP/3 asks for another protocol than `websocket`, or is no extended CONNECT (RFC 8441 §4,
-    /// RFC 9220 §3).
+    /// A request of HTTP/2 or HTTP/3 asks for another protocol than `websocket`, or is no extended CONNECT (RFC 8441
+    /// §4, RFC 9220 §3).
     Protocol,
     /// Sec-WebSocket-Protocol is not a list of unique tokens.
     Subprotocols,

@@ -215,8 +215,8 @@ impl ResponseHead {
 
 /// Reads the head of a response as it arrives, as strictly as [`RequestReader`] reads that of a request.
 ///
-/// [`ClientHandshake`](super::ClientHandshake) has one of its own; this one is for other responses, such as a proxy's to
-/// CONNECT.
+/// [`ClientHandshake`](super::ClientHandshake) has one of its own; this one is for other responses, such as a proxy's
+/// to CONNECT.
 #[derive(Debug)]
 pub struct ResponseReader(HeadScanner);
 

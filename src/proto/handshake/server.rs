@@ -96,8 +96,8 @@ impl ServerHandshake {
     /// ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441), [RFC 9220](https://www.rfc-editor.org/rfc/rfc9220)).
     ///
     /// `protocol` and `authority` are the values of the pseudo-header fields of these names. Such a handshake has no
-    /// key, and neither Upgrade nor Connection: the stream itself becomes the connection. It must stay open for as long,
-    /// and its end is the end of TCP.
+    /// key, and neither Upgrade nor Connection: the stream itself becomes the connection. It must stay open for as
+    /// long, and its end is the end of TCP.
     ///
     /// # Errors
     /// The first rule of RFC 8441 §5 and RFC 6455 §4.2.1 that the request breaks. Of the response to it, write
@@ -159,8 +159,8 @@ impl ServerHandshake {
 
     /// Chooses a subprotocol: the first of `supported` that the client offers; `None` if it offers none of them.
     ///
-    /// The order is the server's, as in most servers, because [§4.2.2] leaves the choice to the server, which knows what
-    /// it serves best and what it keeps for old clients only. For the client's order, search
+    /// The order is the server's, as in most servers, because [§4.2.2] leaves the choice to the server, which knows
+    /// what it serves best and what it keeps for old clients only. For the client's order, search
     /// [`subprotocols`](Self::subprotocols). Names differ if their case does.
     ///
     /// [§4.2.2]: https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2

@@ -59,12 +59,13 @@ impl Receiver {
     /// Returns room for the rest of an unfinished frame, in the buffer of its message; or `None` if the next read goes
     /// to a buffer of the caller's, and from there to [`receive`](Self::receive).
     ///
-    /// There is room while a binary message is neither compressed nor returned in [pieces](crate::Delivery::Pieces), and
-    /// at least 4 KiB of its frame are missing. The buffer has at most as much room as bytes have arrived. What a
+    /// There is room while a binary message is neither compressed nor returned in [pieces](crate::Delivery::Pieces),
+    /// and at least 4 KiB of its frame are missing. The buffer has at most as much room as bytes have arrived. What a
     /// header claims is not allocated.
     ///
     /// The room may be longer than the frame: for the last frame of a message by a byte, so that a read that does not
-    /// fill it has read everything; for others by the length of `buffer` at most. `buffer` takes the bytes after the frame's end: use the one that other reads go to.
+    /// fill it has read everything; for others by the length of `buffer` at most. `buffer` takes the bytes after the
+    /// frame's end: use the one that other reads go to.
     pub fn room<'r, 'b>(&'r mut self, buffer: &'b mut [u8]) -> Option<Room<'r, 'b>> {
         let message = self.lendable()?;
         let frame = message.frame.filter(|frame| frame.remaining >= MIN_LENT_BYTES)?;

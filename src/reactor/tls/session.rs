@@ -237,8 +237,8 @@ impl Session {
         self.with_traffic(output, length, |traffic, space| traffic.encrypt(plaintext, space))
     }
 
-    /// Appends close_notify to `output`, unless it was sent before, or cannot be sent: the handshake is not complete, or
-    /// an alert has ended TLS.
+    /// Appends close_notify to `output`, unless it was sent before, or cannot be sent: the handshake is not complete,
+    /// or an alert has ended TLS.
     fn close(&mut self, output: &mut Output) -> io::Result<()> {
         if self.phase == Phase::Failed || self.is_handshaking() {
             return Ok(());

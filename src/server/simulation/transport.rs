@@ -37,7 +37,8 @@ impl Transport {
         self.peer.write(bytes)
     }
 
-    /// Writes what TLS itself has to send. Returns whether the network has taken all bytes, and whether it took any now.
+    /// Writes what TLS itself has to send. Returns whether the network has taken all bytes, and whether it took any
+    /// now.
     pub(super) fn flush(&mut self) -> (bool, bool) {
         #[cfg(feature = "tls")]
         if let Some(tls) = &mut self.tls {

@@ -187,8 +187,8 @@ fn new_keys_do_not_disturb_messages_and_too_many_of_them_end_the_connection() {
     server.finish();
 }
 
-/// The server asks for a new handshake (HelloRequest, RFC 5246 §7.4.1.1), which has been a way around what the first one
-/// had checked (RFC 5746 §1).
+/// The server asks for a new handshake (HelloRequest, RFC 5246 §7.4.1.1), which has been a way around what the first
+/// one had checked (RFC 5746 §1).
 #[test]
 fn a_renegotiation_is_refused_once_and_then_ends_the_connection() {
     const HELLO_REQUEST: [u8; 4] = [0, 0, 0, 0];

@@ -15,9 +15,9 @@ use super::super::tls::{
 #[derive(Args, Debug)]
 #[command(next_help_heading = "TLS")]
 pub(crate) struct TlsOptions {
-    /// Serve https and wss with this certificate, in PEM, with those of its authorities behind it; repeatable, each with
-    /// its --tls-key. A client gets the one for the name that it asks for, or else the first. New files are used within
-    /// about a minute, or at SIGHUP
+    /// Serve https and wss with this certificate, in PEM, with those of its authorities behind it; repeatable, each
+    /// with its --tls-key. A client gets the one for the name that it asks for, or else the first. New files are used
+    /// within about a minute, or at SIGHUP
     #[arg(long, value_name = "FILE")]
     tls_cert: Vec<PathBuf>,
     /// Private key of the certificate, in PEM; repeatable, in the order of --tls-cert
@@ -29,8 +29,8 @@ pub(crate) struct TlsOptions {
     /// Minimum version of TLS [default: 1.2]
     #[arg(long, value_name = "VERSION")]
     tls_min_version: Option<MinVersion>,
-    /// Serve https and wss with a certificate that the program makes, on loopback addresses only: browsers warn about it
-    /// until it is trusted. The chat keeps it in its data folder
+    /// Serve https and wss with a certificate that the program makes, on loopback addresses only: browsers warn about
+    /// it until it is trusted. The chat keeps it in its data folder
     #[arg(long)]
     tls_self_signed: bool,
     /// Tell browsers to use nothing but https for this many seconds, with the host of --public-url or, of echo and

@@ -66,8 +66,8 @@ impl Chromium {
     }
 }
 
-/// Runs a command until the input ends, as it does when the test program has ended, even if it was killed. One that does
-/// not end within ten seconds is killed.
+/// Runs a command until the input ends, as it does when the test program has ended, even if it was killed. One that
+/// does not end within ten seconds is killed.
 const RUN: &str = r#"
 "$@" & browser=$!
 read -r _

@@ -22,7 +22,8 @@ fn one_at_a_time() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A site with a page and a service worker. Browsers may keep the file `/number`, which is another one for each request.
+/// A site with a page and a service worker. Browsers may keep the file `/number`, which is another one for each
+/// request.
 struct Site(SocketAddr);
 
 impl Site {

@@ -23,8 +23,8 @@ fn a_hundred_rooms_in_the_search_are_shown_in_pieces_of_5() {
 }
 
 /// A page that is busy does not answer to a key. On a machine that does nothing else the longest task takes 40 to 45 ms
-/// with a processor four times slower, and all rooms at once several times as long. Both grow on a busy machine, so they
-/// are compared. The code and the styles of the dialog are compiled when it opens first.
+/// with a processor four times slower, and all rooms at once several times as long. Both grow on a busy machine, so
+/// they are compared. The code and the styles of the dialog are compiled when it opens first.
 #[test]
 fn the_search_of_rooms_is_busy_for_less_than_two_thirds_of_the_time_that_all_rooms_take_at_once() {
     let (_chat, ada) = ada_among_101_rooms();

@@ -120,8 +120,8 @@ fn every_name_and_text_of_users_is_isolated_wherever_it_stands() {
     are_isolated(&tal, "an invitation");
 }
 
-/// Asserts that each Hebrew text on the page is isolated from Latin words around it: by an element, which has a style of
-/// its own, or by characters where there can be no element.
+/// Asserts that each Hebrew text on the page is isolated from Latin words around it: by an element, which has a style
+/// of its own, or by characters where there can be no element.
 #[track_caller]
 fn are_isolated(user: &User, screen: &str) {
     user.wait_for("/[\\u05D0-\\u05EA]/.test(document.body.innerText)");
