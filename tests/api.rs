@@ -56,8 +56,8 @@ fn each_public_type_has_the_traits_of_its_kind() {
             Prepared, Remote, Stopper, TlsConfig;
         // States of one connection, or of the server.
         is_state: Batch, BodyReader, ClientHandshake, Connection, Driver, Established, Events<'_, '_>,
-            FixedOutput<'_>, Handshake<'_>, Incoming<'_, '_>, Outgoing<'_>, RandomKeys, Receiver, Request<'_>, RequestReader,
-            ResponseReader, Running, Sender, Server, ServerHandshake, TlsBuilder;
+            FixedOutput<'_>, Handshake<'_>, Incoming<'_, '_>, Outgoing<'_>, RandomKeys, Receiver, Request<'_>,
+            RequestReader, ResponseReader, Room<'_, '_>, Running, Sender, Server, ServerHandshake, TlsBuilder;
         // What may hold a stream or a function of the caller's.
         is_moved: Client, Responder, Verdict<()>;
         is_local: Context<'_>;

@@ -59,6 +59,8 @@ pub(super) struct Worker<A: App> {
     /// For new connections; without it they are plain.
     #[cfg(feature = "tls")]
     pub(super) tls: Option<TlsConfig>,
+    /// The bytes that were read into messages' own buffers in this turn.
+    lent: usize,
     pub(super) evictions: Evictions,
     pub(super) date: Date,
     /// When the deadlines were last checked.
@@ -105,6 +107,7 @@ impl<A: App> Worker<A> {
             run_queue: Vec::new(),
             next_run_queue: Vec::new(),
             securing: VecDeque::new(),
+            lent: 0,
             evictions: Evictions::default(),
             date: Date::new(SystemTime::now),
             last_sweep: now,
@@ -169,14 +172,20 @@ impl<A: App> Worker<A> {
 
     /// Reads once: into the buffer of an unfinished message if that has room, else into the worker's. The count is that
     /// of the bytes in the worker's buffer.
+    ///
+    /// The first may be as long as the kernel's buffer, so others would wait if many connections did it in one turn.
     fn read(&mut self, key: Key, turn: &mut Turn<'_>) -> Read {
-        let Self { hub, inbound, .. } = self;
-        if let Input::Frames { receiver, .. } = &mut inbound[Self::slot(key)].input
+        let Self { hub, inbound, lent, .. } = self;
+        if *lent < LENT_PER_TURN
+            && let Input::Frames { receiver, .. } = &mut inbound[Self::slot(key)].input
             && hub.links.reads_anywhere(key)
             && let Some(mut room) = receiver.room(turn.buffer)
         {
             return match hub.links.append_to(key, room.vec(), turn.now) {
-                Read::Bytes { drained, incomplete, .. } => Read::Bytes { count: room.finish(), incomplete, drained },
+                Read::Bytes { count, drained, incomplete } => {
+                    *lent += count;
+                    Read::Bytes { count: room.finish(), incomplete, drained }
+                }
                 read => read,
             };
         }
@@ -370,6 +379,7 @@ impl<A: App> reactor::Handler for Worker<A> {
 
     fn end_of_turn(&mut self, turn: &mut Turn<'_>) -> Next {
         self.hub.now = turn.now;
+        self.lent = 0;
         for key in std::mem::take(&mut self.run_queue) {
             if self.hub.congested {
                 self.run_queue.push(key);
@@ -423,5 +433,7 @@ const _: () = {
 
 /// The body of a response to an address that has too many connections.
 pub(super) const TOO_MANY_FROM_ADDRESS: &str = "too many connections from your address, close one or try again later\n";
+/// The bytes after which all further reads of a turn go to the worker's buffer, of which each takes 128 KiB at most.
+const LENT_PER_TURN: usize = 1 << 20;
 /// How often a congested worker checks whether the others have caught up.
 const CONGESTION_PAUSE: Duration = Duration::from_millis(1);

@@ -18,7 +18,7 @@ mod split;
 mod wakers;
 
 pub use accept::{Acceptance, accept};
-pub use client::{ClientSocket, ClientStream, ConnectError, Keys, Request, UrlError, connect};
+pub use client::{ClientSocket, ClientStream, ConnectError, Request, connect};
 pub use config::Config;
 pub use error::{AcceptError, Error, Stage};
 pub use message::Message;
@@ -27,6 +27,6 @@ pub use split::{SplitSink, SplitStream};
 /// What this crate's API names of the engine.
 pub use switchboard::{
     ClientHandshakeError, CloseCode, Connection, Deflate, DeflateConfig, HandshakeError, HeadError, HeadLimits,
-    InvalidHeader, Limits, Masked, Masking, Prepared, ProtocolError, Rejection, RequestHead, ResponseHead, SendError,
-    Sender, ServerHandshake, Unmasked,
+    InvalidHeader, Limits, Masked, Masking, Prepared, ProtocolError, RandomKeys, Rejection, RequestHead, ResponseHead,
+    SendError, Sender, ServerHandshake, Unmasked, UrlError, WebSocketUrl,
 };

@@ -2,21 +2,22 @@
 
 use std::{fmt, io};
 
-use switchboard::{ClientHandshakeError, InvalidHeader, ResponseHead};
+use switchboard::{ClientHandshakeError, InvalidHeader, ResponseHead, UrlError};
 
-use super::UrlError;
 use crate::error::is_disconnect;
 
 /// Why a client could not open a connection.
 ///
-/// - The caller's fault: `Url`, `Request`.
+/// - The caller's fault: `Url`, `NeedsTls`, `Request`.
 /// - The server's decision or fault: `Refused`, `Handshake`, `Tls`.
 /// - The network or the operating system: `Resolve`, `Connect`, `Timeout`, `Disconnected`, `Io`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The URL is invalid or not supported. No connection was made.
+    /// The URL is invalid.
     Url(UrlError),
+    /// The scheme is `wss`, and the crate was built without the feature `rustls`.
+    NeedsTls,
     /// A header field, subprotocol or Origin must not be sent. Nothing was sent.
     Request(InvalidHeader),
     /// The server answered with another status than 101. A redirect is one of them, with its `Location`; it is not
@@ -68,6 +69,9 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(error) => error.fmt(f),
+            Self::NeedsTls => {
+                f.write_str("wss:// needs TLS: build the crate switchboard-tokio with its feature rustls")
+            }
             Self::Request(error) => write!(f, "the request must not be sent: {error}"),
             Self::Refused { response } => write!(f, "the server refused with status {}", response.status()),
             Self::Handshake(error) => write!(f, "the server's response is invalid: {error}"),
@@ -88,7 +92,7 @@ impl std::error::Error for ConnectError {
             Self::Request(error) => Some(error),
             Self::Handshake(error) => Some(error),
             Self::Tls(error) | Self::Resolve(error) | Self::Connect(error) | Self::Io(error) => Some(error),
-            Self::Refused { .. } | Self::Timeout | Self::Disconnected => None,
+            Self::NeedsTls | Self::Refused { .. } | Self::Timeout | Self::Disconnected => None,
         }
     }
 }

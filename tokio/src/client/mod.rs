@@ -3,27 +3,24 @@
 //! [§4.1]: https://www.rfc-editor.org/rfc/rfc6455#section-4.1
 
 mod error;
-mod keys;
 mod stream;
 #[cfg(feature = "rustls")]
 mod tls;
-mod url;
 
 use std::{future::Future, io};
 
-use switchboard::{ClientHandshake, ClientRequest, Delivery, Established, Masked};
+use switchboard::{ClientHandshake, ClientRequest, Delivery, Established, Masked, RandomKeys, UrlError, WebSocketUrl};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, lookup_host},
     time::timeout,
 };
 
-use self::url::Url;
-pub use self::{error::ConnectError, keys::Keys, stream::ClientStream, url::UrlError};
+pub use self::{error::ConnectError, stream::ClientStream};
 use crate::{Config, WebSocket};
 
 /// A client's end of a connection.
-pub type ClientSocket<S = ClientStream> = WebSocket<S, Masked<Keys>>;
+pub type ClientSocket<S = ClientStream> = WebSocket<S, Masked<RandomKeys>>;
 
 /// The request of a client's opening handshake.
 ///
@@ -37,7 +34,7 @@ pub type ClientSocket<S = ClientStream> = WebSocket<S, Masked<Keys>>;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Request {
-    url: Url,
+    url: WebSocketUrl,
     origin: Option<String>,
     subprotocols: Vec<String>,
     headers: Vec<(String, String)>,
@@ -49,7 +46,7 @@ impl Request {
     /// # Errors
     /// [`UrlError`].
     pub fn new(url: &str) -> Result<Self, UrlError> {
-        Ok(Self { url: Url::parse(url)?, origin: None, subprotocols: Vec::new(), headers: Vec::new() })
+        Ok(Self { url: WebSocketUrl::parse(url)?, origin: None, subprotocols: Vec::new(), headers: Vec::new() })
     }
 
     /// Sends this Origin, as a browser does ([§10.2](https://www.rfc-editor.org/rfc/rfc6455#section-10.2)). Default
@@ -91,7 +88,7 @@ impl Config {
     /// [`ConnectError`].
     pub async fn connect(&self, request: &Request) -> Result<ClientSocket, ConnectError> {
         self.in_time(async {
-            let Url { host, port, is_secure, .. } = &request.url;
+            let WebSocketUrl { host, port, is_secure, .. } = &request.url;
             let stream = connect_tcp(host, *port).await?;
             let stream = if *is_secure { self.secure(host, stream).await? } else { ClientStream::Plain(stream) };
             self.open(stream, request).await
@@ -120,7 +117,7 @@ impl Config {
     #[cfg(not(feature = "rustls"))]
     #[expect(clippy::unused_async, reason = "with the feature it waits")]
     async fn secure(&self, _: &str, _: TcpStream) -> Result<ClientStream, ConnectError> {
-        Err(UrlError::Tls.into())
+        Err(ConnectError::NeedsTls)
     }
 
     /// Sends the request, and reads the response.
@@ -128,9 +125,9 @@ impl Config {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let mut keys = Keys::new()?;
+        let mut keys = RandomKeys::new()?;
         let mut out = Vec::new();
-        let mut handshake = self.handshake(request, keys.take(), &mut out)?;
+        let mut handshake = self.handshake(request, keys.nonce(), &mut out)?;
         // A server that refuses early may have sent the reason before it ended the connection.
         let written = async {
             stream.write_all(&out).await?;

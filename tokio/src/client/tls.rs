@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use rustls_platform_verifier::BuilderVerifierExt as _;
+use switchboard::UrlError;
 use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsConnector,
     rustls::{self, ClientConfig, crypto::aws_lc_rs, pki_types::ServerName},
 };
 
-use super::{ClientStream, ConnectError, UrlError};
+use super::{ClientStream, ConnectError};
 use crate::Config;
 
 impl Config {
@@ -23,7 +24,7 @@ impl Config {
 
     /// Encrypts the stream to this host.
     pub(super) async fn secure(&self, host: &str, stream: TcpStream) -> Result<ClientStream, ConnectError> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| UrlError::Syntax)?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| UrlError::Host(host.to_owned()))?;
         let config = match &self.tls {
             Some(config) => Arc::clone(config),
             None => Arc::new(platform().map_err(|error| ConnectError::Tls(std::io::Error::other(error)))?),

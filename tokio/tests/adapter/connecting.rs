@@ -102,7 +102,7 @@ async fn errors_are_sorted_by_fault() {
     let error = Config::new().connect_over(far, &request).await.expect_err("not to be sent");
     assert!(matches!(error, ConnectError::Request(InvalidHeader::Reserved(_))), "{error:?}");
     let error = connect("http://h/").await.expect_err("not a URL");
-    assert!(matches!(error, ConnectError::Url(UrlError::Scheme)), "{error:?}");
+    assert!(matches!(error, ConnectError::Url(UrlError::Scheme(_))), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]
