@@ -71,7 +71,8 @@ impl Config {
     /// ```
     /// use switchboard_tokio::{Acceptance, Config, Rejection};
     ///
-    /// # async fn open(config: &Config, stream: tokio::io::DuplexStream) -> Result<(), switchboard_tokio::AcceptError> {
+    /// # use switchboard_tokio::AcceptError;
+    /// # async fn open(config: &Config, stream: tokio::io::DuplexStream) -> Result<(), AcceptError> {
     /// let mut room = String::new();
     /// let socket = config
     ///     .accept_with(stream, |request, handshake| {

@@ -11,7 +11,9 @@ use tokio::time::Instant;
 /// use std::{sync::LazyLock, time::Duration};
 /// use switchboard_tokio::{Config, Limits};
 ///
-/// let config = Config::new().limits(Limits::of_bytes(1 << 20)).silence(Duration::from_secs(20), Duration::from_secs(40));
+/// let config = Config::new()
+///     .limits(Limits::of_bytes(1 << 20))
+///     .silence(Duration::from_secs(20), Duration::from_secs(40));
 /// # let _ = config;
 /// ```
 #[derive(Clone, Debug)]

@@ -54,8 +54,8 @@ use crate::{
 /// slowly as the peer likes, as long as it is not silent; who serves strangers bounds the number of connections.
 ///
 /// **The end.** After the peer's Close, `next` returns it as [`Message::Close`], with the answer written, and then
-/// `None` once the stream has ended. After a violation, `next` returns the error once the Close with the fitting code is
-/// written and the stream has ended. Both have the time of [`Config::close_timeout`]. A value that is dropped before
+/// `None` once the stream has ended. After a violation, `next` returns the error once the Close with the fitting code
+/// is written and the stream has ended. Both have the time of [`Config::close_timeout`]. A value that is dropped before
 /// sends no Close; the peer sees code 1006.
 #[derive(Debug)]
 pub struct WebSocket<S, M = Unmasked> {
@@ -68,8 +68,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> WebSocket<S, M> {
     /// Takes a connection over whose opening handshake is done: by another HTTP library, with
     /// [`ServerHandshake::into_connection`](switchboard::ServerHandshake::into_connection), or elsewhere.
     ///
-    /// `leftover` is what was read after the handshake, the first frames. An upgraded stream that returns these bytes by
-    /// itself, such as hyper's, leaves none over. `config` gives the deadlines and the bound of the output; what was
+    /// `leftover` is what was read after the handshake, the first frames. An upgraded stream that returns these bytes
+    /// by itself, such as hyper's, leaves none over. `config` gives the deadlines and the bound of the output; what was
     /// negotiated, and the limits, are in `connection` already.
     ///
     /// # Panics
