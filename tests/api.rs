@@ -58,7 +58,7 @@ fn each_public_type_has_the_traits_of_its_kind() {
         is_state: Batch, BodyReader, ClientHandshake, Connection, Driver, Established, Events<'_, '_>,
             FixedOutput<'_>, Handshake<'_>, Incoming<'_, '_>, Outgoing<'_>, RandomKeys, Receiver, Request<'_>,
             RequestReader, ResponseReader, Room<'_, '_>, Running, Sender, Server, ServerHandshake, TlsBuilder;
-        // What may hold a stream or a function of the caller's.
+        // Values that may hold a stream or a function of the caller's.
         is_moved: Client, Responder, Verdict<()>;
         is_local: Context<'_>;
         // Errors: what a peer or a caller did wrong is compared in tests; what the system reports cannot be.

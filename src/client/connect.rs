@@ -95,7 +95,7 @@ impl ClientBuilder {
     }
 }
 
-/// What can be prepared and judged before anything is sent.
+/// The parts that can be prepared and judged before anything is sent.
 struct Attempt {
     keys: RandomKeys,
     handshake: ClientHandshake,

@@ -3,7 +3,7 @@
 /// Ciphertext on its way in and out. Plain TCP needs none, and allocates nothing here.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
-    /// What is read, after the bytes of a record that is not complete.
+    /// The bytes that are read, after those of a record that is not complete.
     #[cfg(feature = "tls")]
     pub(super) input: Vec<u8>,
     pub(super) output: Output,

@@ -12,9 +12,9 @@ use crate::{
 pub(super) enum Mail<P, T> {
     Command(Command),
     Decision(Key, Decision<P>),
-    /// What the app is to be told about a connection.
+    /// A value for [`App::told`](super::App::told), about one connection.
     Tell(Key, T),
-    /// What the app is to be told about each connection.
+    /// Makes a value for [`App::told`](super::App::told), about each connection.
     TellAll(Box<dyn Fn() -> T + Send>),
 }
 

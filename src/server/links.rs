@@ -141,8 +141,8 @@ impl Links {
         }
     }
 
-    /// Reads once from a connection, and sends what its transport answers by itself. What is read of a connection that
-    /// is over will be dropped, and is not decrypted.
+    /// Reads once from a connection, and sends what its transport answers by itself. Input of a connection that is over
+    /// will be dropped, and is not decrypted.
     pub(super) fn read(&mut self, key: Key, buffer: &mut [u8], now: Tick) -> Read {
         let Some(link) = self.slots.get_mut(key).filter(|link| link.readable != Readable::No) else {
             return Read::Blocked;
@@ -181,7 +181,7 @@ impl Links {
     fn send_unsent(&mut self, key: Key, now: Tick) {
         let Some(link) = self.slots.get_mut(key) else { return };
         let bytes = self.buffers.unsent();
-        // What waits goes first.
+        // The frames that wait go first.
         let sent = if link.outbox.sealed().is_empty() { link.socket.send(bytes) } else { Ok(0) };
         match sent {
             Ok(sent) if sent == bytes.len() => {}

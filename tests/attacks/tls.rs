@@ -89,7 +89,7 @@ fn answer(raw: &mut Raw) -> Option<Vec<u8>> {
     raw.stream.read_exact(&mut header).ok().map(|()| header)
 }
 
-/// What waits for its end is copied with each read. So a ClientHello that comes in many of them must not be long: one
+/// An incomplete message is copied with each read. So a ClientHello that comes in many of them must not be long: one
 /// in records of a byte has six times its length.
 #[test]
 fn tl_01_longest_client_hello_takes_bounded_work() {

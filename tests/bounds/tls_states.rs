@@ -93,7 +93,7 @@ fn no_connection_over_tls_keeps_more_than_is_documented_in_any_state() {
     });
 }
 
-/// What is encrypted can no longer be dropped, and the buffer for it stays. So of a long message only what the kernel
+/// Ciphertext can no longer be dropped, and the buffer for it stays. So of a long message only what the kernel
 /// takes is encrypted, and a little more.
 #[test]
 fn a_long_message_to_a_client_that_does_not_read_is_not_encrypted_at_once() {

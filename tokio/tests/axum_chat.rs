@@ -32,7 +32,7 @@ async fn all_in_a_room_get_what_one_says_until_the_chat_stops() {
     let mut other = connect(&format!("ws://{address}/red")).await.expect("a server");
     // Compressed by both ends, and long enough to be.
     let text = "hello ".repeat(100);
-    // Who has an echo is in its room.
+    // A client that has an echo is in its room.
     for client in [&mut red, &mut other] {
         client.send("in").await.expect("sent");
         while next(client).await != Message::text("in") {}

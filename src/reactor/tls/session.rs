@@ -204,7 +204,7 @@ impl Session {
                 break;
             }
         }
-        // What follows close_notify is ignored (RFC 8446 §6.1).
+        // Input after close_notify is ignored (RFC 8446 §6.1).
         let rest: &[u8] = if self.phase == Phase::PeerClosed { &[] } else { &input[used..] };
         if !(self.incomplete.is_empty() && rest.is_empty()) {
             self.incomplete = rest.to_vec();
@@ -304,6 +304,6 @@ fn invalid_data(error: Error) -> io::Error {
 const WRITE_BYTES: usize = 64 << 10;
 /// The longest plaintext of a record (RFC 8446 §5.1).
 const RECORD_BYTES: usize = 1 << 14;
-/// What a record takes beyond its plaintext, at most: in TLS 1.2 a header of 5 bytes, a nonce of 8 and a tag of 16; in
-/// TLS 1.3 no nonce, but a content type. Rounded up, so that an alert or a KeyUpdate before it fits as well.
+/// The bytes of a record beyond its plaintext, at most: in TLS 1.2 a header of 5 bytes, a nonce of 8 and a tag of 16;
+/// in TLS 1.3 no nonce, but a content type. Rounded up, so that an alert or a KeyUpdate before it fits as well.
 const RECORD_OVERHEAD: usize = 64;

@@ -447,7 +447,7 @@ impl Ledger {
                     AppView::Closing(_, since) => since,
                     _ => NEVER,
                 };
-                // What has arrived is counted as it is on the wire, and what was sent is not.
+                // Input is counted as it is on the wire, and output is not.
                 let counts = !self.setting.is_tls;
                 let answered = counts && record.closed_with.is_some_and(|(_, bytes)| facts.arrived_bytes >= bytes);
                 let lately = facts.arrived >= noticed;

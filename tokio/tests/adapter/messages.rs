@@ -82,7 +82,7 @@ async fn a_violation_ends_the_connection_with_the_close_code_that_fits() {
             let mut received = Vec::new();
             let writing = async {
                 writer.write_all(bytes).await.expect("the server reads");
-                // What comes after the violation is dropped, and does not keep the Close from arriving.
+                // Input after the violation is dropped, and does not keep the Close from arriving.
                 let _ = writer.write_all(&frame(0x81, b"later")).await;
             };
             let (read, ()) = tokio::join!(reader.read_to_end(&mut received), writing);
