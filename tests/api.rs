@@ -60,10 +60,10 @@ fn each_public_type_has_the_traits_of_its_kind() {
             RequestReader, ResponseReader, Room<'_, '_>, Running, Sender, Server, ServerHandshake, TlsBuilder;
         // Values that may hold a stream or a function of the caller's.
         is_moved: Client, Responder, Verdict<()>;
-        is_local: Context<'_>;
+        is_local: Context<'_>, WorkerContext<'_>;
         // Errors: what a peer or a caller did wrong is compared in tests; what the system reports cannot be.
         is_small_error: BodyError, DeflateResponseError, HandshakeError, HeadError, InvalidConnectionId,
-            InvalidWindowBits, ProtocolError, ReservedOpcode, SendError;
+            InvalidWindowBits, ProtocolError, ReservedOpcode, SendError, TooManyTimers;
         is_compared_error: ClientHandshakeError, InvalidHeader, RedirectError, RequestError, UrlError;
         is_error: BindError, ClientError, ProxyError, TlsConfigError, TlsError;
     };

@@ -68,9 +68,6 @@ pub struct Config {
     /// The longest time that a stop takes, for the whole server. Default: 5 s. Past it all remaining connections are
     /// cut ([`End::Stopped`](super::End::Stopped)).
     pub stop_timeout: Duration,
-    /// How often each worker calls [`App::tick`](super::App::tick), rounded to hundredths of a second, at least one.
-    /// Default: `None`, never.
-    pub tick_interval: Option<Duration>,
     /// Bytes that may wait for a peer because the kernel does not take them. Default: 1 MiB. Past it the server reads
     /// nothing from that peer, and applies `slow_subscriber` to messages that others send to it. A single message may
     /// exceed it.
@@ -139,7 +136,6 @@ impl Default for Config {
             write_timeout: Duration::from_secs(30),
             message_timeout: Duration::from_secs(30),
             stop_timeout: Duration::from_secs(5),
-            tick_interval: None,
             max_queued_bytes: 1 << 20,
             slow_subscriber: SlowSubscriber::Close,
             max_worker_bytes: 256 << 20,

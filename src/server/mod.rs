@@ -22,7 +22,8 @@
 //! | `securing.rs` | handshakes of TLS, and their share of a turn |
 //! | `requests.rs` | from the HTTP request to the open connection |
 //! | `ending.rs` | how connections end, and how the server stops |
-//! | `ticks.rs` | the times at which an app is called by the clock |
+//! | `timers.rs` | [`TooManyTimers`]; the timers that an app sets |
+//! | `worker_context.rs` | [`WorkerContext`]: the actions of an app that concern no single connection |
 //! | `deadlines.rs` | the deadlines for everything that a peer can stall |
 //! | `hub.rs` | the outgoing half of a worker: what is sent, and where it collects until it is written |
 //! | `topics.rs`, `fanout.rs` | subscriptions, the publication logs of a turn, and their delivery |
@@ -65,9 +66,10 @@ mod securing;
 #[cfg(test)]
 mod simulation;
 mod state;
-mod ticks;
+mod timers;
 mod topics;
 mod worker;
+mod worker_context;
 
 use std::{
     convert::Infallible,
@@ -88,6 +90,8 @@ pub use context::Context;
 pub use decision::{Acceptance, Responder, Verdict};
 pub use http::{Request, Response};
 pub use remote::{Batch, ConnectionId, InvalidConnectionId, Remote};
+pub use timers::TooManyTimers;
+pub use worker_context::WorkerContext;
 
 use crate::reactor::{self, Clock, Listeners, Reactor};
 use addresses::Addresses;
@@ -196,6 +200,7 @@ impl Server {
                 let app = make_app(&remote);
                 let now = clock.tick(Instant::now());
                 let mut worker = Worker::new(app, config, remote.untyped(), number, mailbox, capacity, now);
+                worker.started();
                 reactor.run(&mut worker)
             };
             let thread = Builder::new().name(format!("switchboard-{number}"));

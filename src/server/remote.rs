@@ -1,6 +1,14 @@
 //! Access to connections and topics from any thread.
 
-use std::{convert::Infallible, fmt, str::FromStr, sync::Arc};
+use std::{
+    convert::Infallible,
+    fmt,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use super::inbound::Mail;
 #[cfg(feature = "tls")]
@@ -62,6 +70,8 @@ impl std::error::Error for InvalidConnectionId {}
 pub struct Remote<T = Infallible> {
     workers: Arc<[Box<dyn CommandMailbox>]>,
     told: Arc<[Box<dyn ToldMailbox<T>>]>,
+    /// The number of open connections of each worker, which that worker alone changes.
+    open: Arc<[AtomicUsize]>,
 }
 
 /// A command to a worker, independent of its app.
@@ -145,7 +155,8 @@ impl<T: Send + 'static> Remote<T> {
     pub(super) fn new<P: Send + 'static>(mailboxes: &[Mailbox<Mail<P, T>>]) -> Self {
         let workers = mailboxes.iter().map(|mailbox| Box::new(mailbox.clone()) as Box<dyn CommandMailbox>).collect();
         let told = mailboxes.iter().map(|mailbox| Box::new(mailbox.clone()) as Box<dyn ToldMailbox<T>>).collect();
-        Self { workers, told }
+        let open = mailboxes.iter().map(|_| AtomicUsize::new(0)).collect();
+        Self { workers, told, open }
     }
 
     /// Tells the app something about one connection: [`App::told`](super::App::told) is called with it. Does nothing if
@@ -212,11 +223,24 @@ impl<T> Remote<T> {
     /// Returns a handle to the same server that can tell nothing, for functions that need no more.
     #[must_use]
     pub fn untyped(&self) -> Remote {
-        Remote { workers: Arc::clone(&self.workers), told: Arc::default() }
+        Remote { workers: Arc::clone(&self.workers), told: Arc::default(), open: Arc::clone(&self.open) }
     }
 
     pub(super) fn workers(&self) -> usize {
         self.workers.len()
+    }
+
+    /// Notes that an app has been told of a new connection of this worker, or of the end of one.
+    pub(super) fn note_open(&self, worker: u16, change: impl FnOnce(usize) -> usize) {
+        if let Some(open) = self.open.get(usize::from(worker)) {
+            open.store(change(open.load(Relaxed)), Relaxed);
+        }
+    }
+
+    /// Returns how many connections are open on all workers: those of which an app knows.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.open.iter().map(|open| open.load(Relaxed)).sum()
     }
 
     /// Returns an empty batch of commands, to post many at once.
@@ -435,7 +459,7 @@ impl Command {
 
 impl<T> Clone for Remote<T> {
     fn clone(&self) -> Self {
-        Self { workers: Arc::clone(&self.workers), told: Arc::clone(&self.told) }
+        Self { workers: Arc::clone(&self.workers), told: Arc::clone(&self.told), open: Arc::clone(&self.open) }
     }
 }
 

@@ -44,7 +44,6 @@ const ROWS: &[Row] = &[
     ("write_timeout", |c, at| c.write_timeout = Limit::at(at), [&ANY, &ANY, &[Works]]),
     ("message_timeout", |c, at| c.message_timeout = Limit::at(at), [&ANY, &ANY, &[Works]]),
     ("stop_timeout", |c, at| c.stop_timeout = Limit::at(at), [&[Works]; 3]),
-    ("tick_interval", |c, at| c.tick_interval = Limit::at(at), [&[Works]; 3]),
     ("max_queued_bytes", |c, at| c.max_queued_bytes = Limit::at(at), [&[Works]; 3]),
     ("max_worker_bytes", |c, at| c.max_worker_bytes = Limit::at(at), [&[Refused], &[Refused], &[Works]]),
     (
