@@ -150,6 +150,9 @@ extern crate std;
 pub mod apps;
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "events")]
+#[cfg_attr(docsrs, doc(cfg(feature = "events")))]
+pub mod events;
 #[cfg(feature = "std")]
 mod keepalive;
 #[cfg(feature = "getrandom")]

@@ -13,7 +13,7 @@ use std::{
     path::Path,
 };
 
-use switchboard::{apps::*, client::*, *};
+use switchboard::{apps::*, client::*, events::*, *};
 use switchboard_tests::sources::without_comments_and_strings;
 
 fn is_small<T: Copy + Debug + Eq + Hash + Send + Sync>() {}
@@ -39,38 +39,47 @@ type ClientMessage = switchboard::client::Message;
 type BorrowedMessage<'a> = switchboard::Message<'a>;
 type Keys = fn() -> MaskingKey;
 type MaskedByKeys = Masked<Keys>;
+type EventFromPeer<'a> = FromPeer<'a, ()>;
+type EventToPeer<'a> = ToPeer<'a, ()>;
+type MembersOfRoom<'a> = Members<'a, (), JsonArrays>;
 
 #[test]
 fn each_public_type_has_the_traits_of_its_kind() {
     let listed = types! {
         // Plain values.
         is_small: Audience, BorrowedMessage<'_>, CloseCode, CloseFrame<'_>, ConnectionId, DeflateConfig, DeflateParams,
-            Delivery, EncodedHeader, Event<'_>, FrameHeader, HeadLimits, HeaderRules, HttpVersion, IpNet, Limits,
+            Delivery, EncodedHeader, Event<'_>, EventToPeer<'_>, FrameHeader, HeadLimits, HeaderRules, HttpVersion, IpNet, JsonArrays, JsonObjects, Limits,
             MaskingKey, MessageKind, Next, Opcode, Overdue, OwnedReply, Piece<'_>, Reply<'_>, Role, SlowSubscriber,
             Stage, State, TlsVersion, Unmasked, WindowBits;
         // Values with parts on the heap, or in the caller's memory.
-        is_value: Acceptance, ClientMessage, ClientRequest<'_>, End, ExtensionOffer, OriginPolicy, Rejection,
+        is_value: Acceptance, ClientMessage, EventFromPeer<'_>, ClientRequest<'_>, End, ExtensionOffer, OriginPolicy, Rejection,
             RequestHead, Response, ResponseHead, TlsErrorKind, WebSocketUrl;
         // Handles and configurations, of which a clone stands for the same.
-        is_shared: Broadcast, Certificate, ClientBuilder, Config, Deflate, Echo, Escaped<'_>, Keepalive, MaskedByKeys,
+        is_shared: Broadcast, Certificate, ClientBuilder, Config, Deflate, Echo, Emitter, Escaped<'_>, Keepalive, MaskedByKeys,
             Prepared, Remote, Stopper, TlsConfig;
         // States of one connection, or of the server.
         is_state: Batch, BodyReader, ClientHandshake, Connection, Driver, Established, Events<'_, '_>,
             FixedOutput<'_>, Handshake<'_>, Incoming<'_, '_>, Outgoing<'_>, RandomKeys, Receiver, Request<'_>,
-            RequestReader, ResponseReader, Room<'_, '_>, Running, Sender, Server, ServerHandshake, TlsBuilder;
+            MembersOfRoom<'_>, RequestReader, ResponseReader, Room<'_, '_>, Running, Router, Sender, Server, ServerHandshake, TlsBuilder;
         // Values that may hold a stream or a function of the caller's.
-        is_moved: Client, Responder, Verdict<()>;
-        is_local: Context<'_>, WorkerContext<'_>;
+        is_moved: Ack<JsonArrays>, Client, Responder, Verdict<()>;
+        is_local: Context<'_>, Others<'_, (), JsonArrays>, Socket<'_>, WorkerContext<'_>;
         // Errors: what a peer or a caller did wrong is compared in tests; what the system reports cannot be.
         is_small_error: BodyError, DeflateResponseError, HandshakeError, HeadError, InvalidConnectionId,
-            InvalidWindowBits, ProtocolError, ReservedOpcode, SendError, TooManyTimers;
-        is_compared_error: ClientHandshakeError, InvalidHeader, RedirectError, RequestError, UrlError;
+            InvalidWindowBits, ProtocolError, ReservedOpcode, SendError, TooManyTimers, TooManyWaiting;
+        is_compared_error: ClientHandshakeError, InvalidHeader, Malformed, NotAcknowledged, RedirectError, RequestError, UrlError;
         is_error: BindError, ClientError, ProxyError, TlsConfigError, TlsError;
     };
     let mut listed: BTreeSet<&str> = listed.into_iter().collect();
-    // `switchboard::Message` and `client::Message`; `Masked` needs an argument.
-    for (local, exported) in [("BorrowedMessage", "Message"), ("ClientMessage", "Message"), ("MaskedByKeys", "Masked")]
-    {
+    // `switchboard::Message` and `client::Message`; the others need arguments.
+    for (local, exported) in [
+        ("BorrowedMessage", "Message"),
+        ("ClientMessage", "Message"),
+        ("EventFromPeer", "FromPeer"),
+        ("EventToPeer", "ToPeer"),
+        ("MaskedByKeys", "Masked"),
+        ("MembersOfRoom", "Members"),
+    ] {
         assert!(listed.remove(local));
         listed.insert(exported);
     }
@@ -84,13 +93,13 @@ fn each_public_type_has_the_traits_of_its_kind() {
 }
 
 /// The public traits, which have no kind.
-const TRAITS: [&str; 5] = ["App", "CertificateResolver", "KeySource", "Masking", "Output"];
+const TRAITS: [&str; 6] = ["App", "CertificateResolver", "KeySource", "Masking", "Output", "Parser"];
 
 /// Returns the names of all types and traits that the crate's public modules export or define.
 fn exported() -> BTreeSet<String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
     let mut names = BTreeSet::new();
-    for file in ["lib.rs", "client/mod.rs", "apps/mod.rs"] {
+    for file in ["lib.rs", "client/mod.rs", "apps/mod.rs", "events/mod.rs"] {
         let text = fs::read_to_string(source.join(file)).expect("the module's source");
         let code = without_comments_and_strings(&text);
         for item in code.split("pub use ").skip(1) {

@@ -22,6 +22,11 @@ impl<'a> Context<'a> {
         Self { hub, key, compress: true }
     }
 
+    #[cfg(feature = "events")]
+    pub(crate) fn reborrow(&mut self) -> Context<'_> {
+        Context { hub: self.hub, key: self.key, compress: self.compress }
+    }
+
     /// Returns a context whose messages are sent without compression.
     ///
     /// Use it for a message that contains both a secret and text that an attacker may choose: the length of a
