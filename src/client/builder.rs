@@ -13,6 +13,27 @@ use crate::{HeadLimits, Limits};
 /// many times.
 ///
 /// `Debug` shows no password, no cookie and no key.
+///
+/// ```rust
+/// use std::time::Duration;
+/// use switchboard::{Limits, client::Client};
+/// # #[cfg(feature = "server")] {
+/// # use switchboard::{Config, OriginPolicy, Server, apps::Echo};
+/// # let server = Server::bind("127.0.0.1:0".parse()?, Config::default())?.start(|_| Echo::new(OriginPolicy::Any))?;
+/// # let url = format!("ws://{}", server.address());
+///
+/// let builder = Client::builder()
+///     .header("Authorization", "Bearer abc")
+///     .limits(Limits::of_bytes(64 << 10))
+///     .read_timeout(Some(Duration::from_secs(5)));
+/// let (mut first, mut second) = (builder.connect(&url)?, builder.connect(&url)?);
+/// # first.send_text("hello")?;
+/// # assert_eq!(first.receive()?, "hello".into());
+/// # second.send_text("hello")?;
+/// # assert_eq!(second.receive()?, "hello".into());
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClientBuilder {

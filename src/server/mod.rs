@@ -93,7 +93,19 @@ use crate::reactor::{self, Clock, Listeners, Reactor};
 use addresses::Addresses;
 use worker::{Capacity, Worker};
 
-/// A server that is bound to its addresses and does not run yet. [`App`] has an example.
+/// A server that is bound to its addresses and does not run yet.
+///
+/// ```rust
+/// use switchboard::{Config, OriginPolicy, Server, apps::Echo};
+///
+/// let server = Server::bind("127.0.0.1:0".parse()?, Config::default())?; // port 0 takes any free one
+/// let running = server.start(|_remote| Echo::new(OriginPolicy::Any))?; // one app per worker
+/// println!("listening on {}", running.address());
+/// let stopper = running.stopper(); // for a signal handler, or another thread
+/// stopper.stop();
+/// running.join()?; // all connections got their Close
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Server {
     listeners: Listeners,
