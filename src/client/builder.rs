@@ -20,7 +20,7 @@ use crate::{HeadLimits, Limits};
 /// # #[cfg(feature = "server")] {
 /// # use switchboard::{Config, OriginPolicy, Server, apps::Echo};
 /// # let server = Server::bind("127.0.0.1:0".parse()?, Config::default())?.start(|_| Echo::new(OriginPolicy::Any))?;
-/// # let url = format!("ws://{}", server.address());
+/// # let url = format!("ws://{}", server.local_addr());
 ///
 /// let builder = Client::builder()
 ///     .header("Authorization", "Bearer abc")

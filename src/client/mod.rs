@@ -150,7 +150,7 @@ use stream::Stream;
 /// # #[cfg(feature = "server")] {
 /// # use switchboard::{Config, OriginPolicy, Server, apps::Echo};
 /// # let server = Server::bind("127.0.0.1:0".parse()?, Config::default())?.start(|_| Echo::new(OriginPolicy::Any))?;
-/// # let url = format!("ws://{}", server.address());
+/// # let url = format!("ws://{}", server.local_addr());
 ///
 /// let mut client = Client::connect(&url)?;
 /// client.send_text("Is anybody there?")?;

@@ -36,7 +36,7 @@ use crate::{CloseCode, Message, ProtocolError, Remote, RequestHead, ServerHandsh
 /// }
 ///
 /// let server = Server::bind("127.0.0.1:0".parse()?, Config::default())?; // port 0 takes any free one
-/// println!("listening on {}", server.address());
+/// println!("listening on {}", server.local_addr());
 /// let running = server.start(|_| Shout)?;
 /// # running.stopper().stop();
 /// running.join()?; // waits until a `Stopper` stops it

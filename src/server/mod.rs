@@ -100,7 +100,7 @@ use worker::{Capacity, Worker};
 ///
 /// let server = Server::bind("127.0.0.1:0".parse()?, Config::default())?; // port 0 takes any free one
 /// let running = server.start(|_remote| Echo::new(OriginPolicy::Any))?; // one app per worker
-/// println!("listening on {}", running.address());
+/// println!("listening on {}", running.local_addr());
 /// let stopper = running.stopper(); // for a signal handler, or another thread
 /// stopper.stop();
 /// running.join()?; // all connections got their Close
@@ -154,13 +154,13 @@ impl Server {
 
     /// Returns the bound address, with the actual port; the first one if there are several.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub fn local_addr(&self) -> SocketAddr {
         self.listeners.addresses[0]
     }
 
     /// Returns the bound addresses in the order in which they were given, with the actual ports.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.listeners.addresses
     }
 
@@ -232,13 +232,13 @@ impl Server {
 impl<T> Running<T> {
     /// Returns the bound address, with the actual port; the first one if there are several.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub fn local_addr(&self) -> SocketAddr {
         self.addresses[0]
     }
 
     /// Returns the bound addresses in the order in which they were given, with the actual ports.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
     }
 

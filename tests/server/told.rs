@@ -77,7 +77,7 @@ impl Served {
     }
 
     fn client(&self) -> (Client, ConnectionId) {
-        let client = builder().connect(&format!("ws://{}/", self.running.address())).unwrap();
+        let client = builder().connect(&format!("ws://{}/", self.running.local_addr())).unwrap();
         (client, self.opened.recv_timeout(LONG).unwrap())
     }
 
@@ -176,7 +176,7 @@ fn an_app_ticks_at_its_interval_and_without_one_never() {
     };
     let interval = Duration::from_millis(30);
     let [ticking, silent] = [Some(interval), None].map(start);
-    let connect = |running: &Running| builder().connect(&format!("ws://{}/", running.address())).unwrap();
+    let connect = |running: &Running| builder().connect(&format!("ws://{}/", running.local_addr())).unwrap();
     let mut client = connect(&ticking);
     let mut next = || match client.receive().unwrap() {
         Received::Text(text) => text.parse::<u32>().unwrap(),
