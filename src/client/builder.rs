@@ -1,5 +1,7 @@
 //! The options of a client. Those of TLS are in `tls/options.rs`.
 
+#[cfg(feature = "deflate")]
+use std::sync::LazyLock;
 use std::{net::SocketAddr, time::Duration};
 
 #[cfg(feature = "client-tls")]
@@ -63,7 +65,7 @@ impl ClientBuilder {
             subprotocols: Vec::new(),
             headers: Headers::default(),
             #[cfg(feature = "deflate")]
-            deflate: Some(Deflate::default()),
+            deflate: Some(DEFLATE.clone()),
             limits: Limits::default(),
             head_limits: HeadLimits::default(),
             connect_timeout: Duration::from_secs(10),
@@ -146,7 +148,8 @@ impl ClientBuilder {
     }
 
     /// Offers permessage-deflate with this [`Deflate`]; `None` offers no compression. All connections of this builder
-    /// share it. Default [`Deflate::default`]: offered, without context takeover.
+    /// share it. Default: one for the whole process, as [`Deflate::default`] makes it: offered, without context
+    /// takeover.
     #[cfg(feature = "deflate")]
     pub fn deflate(mut self, deflate: Option<Deflate>) -> Self {
         self.deflate = deflate;
@@ -193,3 +196,7 @@ impl ClientBuilder {
         self
     }
 }
+
+/// Shared by all builders that have none of their own, so that a new connection finds compressors that are made.
+#[cfg(feature = "deflate")]
+static DEFLATE: LazyLock<Deflate> = LazyLock::new(Deflate::default);
