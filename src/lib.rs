@@ -117,6 +117,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!
 //! # Where to look next
 //!
+//! - For the whole: [`Connection`], [`Driver`].
 //! - To receive: [`Receiver`], [`Event`], [`Delivery`] for messages in pieces, [`Room`] for large ones, [`Limits`],
 //!   [`ProtocolError`].
 //! - To send: [`Sender`], [`Prepared`] for one message to many connections, [`SendError`], [`CloseCode`].
@@ -124,13 +125,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!   [`ClientHandshake`] for a client.
 //! - To read plain requests on the same port: [`RequestReader`], [`BodyReader`].
 //! - To compress: [`Deflate`], shared by all connections of a thread or of the process.
+#![cfg_attr(
+    feature = "deflate",
+    doc = "  [`DeflateConfig`] says what is compressed, and how much memory that may take."
+)]
 //! - To log what a peer sent: [`Escaped`].
 #![cfg_attr(
     feature = "server",
-    doc = "- To serve: [`App`], [`Context`], [`Config`] for all limits and deadlines, [`Remote`] to reach connections from \
-           other threads."
+    doc = "- To serve: [`Server`], [`App`], [`Context`], [`Config`] for all limits and deadlines, [`Response`] to plain \
+           requests, [`Remote`] to reach connections from other threads."
 )]
-#![cfg_attr(feature = "client", doc = "- To connect: [`client::Client`].")]
+#![cfg_attr(feature = "client", doc = "- To connect: [`client::Client`], [`client::ClientBuilder`].")]
 //!
 //! The repository's `examples/` hold whole programs: on threads and on tokio, both also with TLS by rustls, and
 //! behind hyper, in HTTP/1.1 and in HTTP/2.

@@ -1,8 +1,9 @@
 //! What every public type of the library offers beside its methods: `Debug`, and by its kind comparison, copies, other
-//! threads. A type that a module exports and no list has is an error, so a new type gets what its kind has.
+//! threads. A type that a module exports and no list has is an error, so a new type gets what its kind has. And each
+//! type that the crate's documentation leads to has an example that runs.
 //!
 //! The rules are those of the [API guidelines](https://rust-lang.github.io/api-guidelines/interoperability.html):
-//! C-COMMON-TRAITS, C-SEND-SYNC, C-GOOD-ERR, C-DEBUG.
+//! C-COMMON-TRAITS, C-SEND-SYNC, C-GOOD-ERR, C-DEBUG, C-EXAMPLE.
 
 use std::{
     collections::BTreeSet,
@@ -10,11 +11,11 @@ use std::{
     fmt::{Debug, Display},
     fs,
     hash::Hash,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use switchboard::{apps::*, client::*, events::*, *};
-use switchboard_tests::sources::without_comments_and_strings;
+use switchboard_tests::sources::{sources, without_comments_and_strings};
 
 fn is_small<T: Copy + Debug + Eq + Hash + Send + Sync>() {}
 fn is_value<T: Clone + Debug + Eq + Send + Sync>() {}
@@ -95,9 +96,49 @@ fn each_public_type_has_the_traits_of_its_kind() {
 /// The public traits, which have no kind.
 const TRAITS: [&str; 6] = ["App", "CertificateResolver", "KeySource", "Masking", "Output", "Parser"];
 
+#[test]
+fn each_type_that_the_documentation_leads_to_has_an_example_that_runs() {
+    let source = source();
+    let main = fs::read_to_string(source.join("lib.rs")).expect("the crate's documentation");
+    let (_, section) = main.split_once("# Where to look next").expect("a section with the main types");
+    let (section, _) = section.split_once("[RFC 6455]:").expect("the end of the documentation");
+    let links = section.split("[`").skip(1).filter_map(|rest| rest.split("`]").next());
+    let names: BTreeSet<&str> = links.map(|link| link.rsplit("::").next().unwrap_or(link)).collect();
+    assert!(names.len() > 20, "the section names {names:?}");
+    let files = sources(&source);
+    let without: Vec<&str> = names
+        .into_iter()
+        .filter(|name| {
+            let docs: Vec<_> = files.iter().filter_map(|(_, text)| docs_of(name, text)).collect();
+            assert!(!docs.is_empty(), "{name} is defined nowhere");
+            !docs.iter().any(|docs| docs.contains("\n/// ```rust\n") || docs.contains("\n/// ```\n"))
+        })
+        .collect();
+    assert!(without.is_empty(), "the documentation leads to these types, which have no example: {without:?}");
+}
+
+/// Returns the documentation of a public type or trait that the file defines, attributes included.
+fn docs_of<'a>(name: &str, file: &'a str) -> Option<&'a str> {
+    let mut definitions = ["struct", "enum", "trait"].iter().filter_map(|kind| {
+        let definition = format!("\npub {kind} {name}");
+        let (start, _) = file.match_indices(&definition).find(|(start, _)| {
+            !file[start + definition.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
+        })?;
+        Some(start)
+    });
+    let before = &file[..definitions.next()?];
+    // Documentation and attributes have no empty lines.
+    let start = before.rfind("\n\n").unwrap_or(0);
+    Some(&before[start..])
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../src")
+}
+
 /// Returns the names of all types and traits that the crate's public modules export or define.
 fn exported() -> BTreeSet<String> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
+    let source = source();
     let mut names = BTreeSet::new();
     for file in ["lib.rs", "client/mod.rs", "apps/mod.rs", "events/mod.rs"] {
         let text = fs::read_to_string(source.join(file)).expect("the module's source");

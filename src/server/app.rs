@@ -14,7 +14,7 @@ use crate::{CloseCode, Message, ProtocolError, Remote, RequestHead, ServerHandsh
 /// # Examples
 /// A server that sends each text back in upper case:
 ///
-/// ```no_run
+/// ```rust
 /// use std::convert::Infallible;
 /// use switchboard::{App, Config, Context, Handshake, Message, Server, Verdict};
 ///
@@ -35,9 +35,11 @@ use crate::{CloseCode, Message, ProtocolError, Remote, RequestHead, ServerHandsh
 ///     }
 /// }
 ///
-/// let server = Server::bind("127.0.0.1:8080".parse()?, Config::default())?;
-/// println!("listening on {}", server.address());
-/// server.start(|_| Shout)?.join()?;
+/// let server = Server::bind("127.0.0.1:0".parse()?, Config::default())?; // port 0 takes any free one
+/// println!("listening on {}", server.local_addr());
+/// let running = server.start(|_| Shout)?;
+/// # running.stopper().stop();
+/// running.join()?; // waits until a `Stopper` stops it
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait App: Sized {

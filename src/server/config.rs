@@ -15,6 +15,19 @@ use crate::{HeadLimits, Limits, proto::Deflate};
 /// Each limit holds per connection unless its text says otherwise. The server checks deadlines periodically and notices
 /// a missed one within two seconds. More than two seconds in which a worker's thread does not run, because the process
 /// is stopped or the machine is suspended or overloaded, do not count: all deadlines move by that time.
+///
+/// ```rust
+/// use std::time::Duration;
+/// use switchboard::{Config, Limits, Server};
+///
+/// let mut config = Config::default();
+/// config.workers = 2;
+/// config.limits = Limits::of_bytes(64 << 10);
+/// config.max_connections_per_address = Some(20);
+/// (config.ping_after, config.idle_timeout) = (Duration::from_secs(20), Duration::from_secs(40));
+/// let server = Server::bind("127.0.0.1:0".parse()?, config)?; // refuses what makes no sense
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {

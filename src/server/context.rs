@@ -9,6 +9,20 @@ use crate::{CloseCode, CloseFrame, Message, Prepared, SendError, reactor::Key};
 ///
 /// A connection receives messages sent and published here in the order of the calls. Across workers, order holds per
 /// publisher only.
+///
+/// ```rust
+/// use switchboard::{CloseCode, Context, Message, SendError};
+///
+/// /// Is called by `App::message`.
+/// fn command(text: &str, context: &mut Context<'_>) -> Result<(), SendError> {
+///     match text.split_once(' ') {
+///         Some(("join", room)) => context.subscribe(room),
+///         Some((room, text)) => context.publish(room, Message::Text(text)),
+///         None => context.close(CloseCode::NORMAL_CLOSURE, "bye")?,
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Context<'a> {
     hub: &'a mut Hub,

@@ -97,7 +97,19 @@ use crate::reactor::{self, Clock, Listeners, Reactor};
 use addresses::Addresses;
 use worker::{Capacity, Worker};
 
-/// A server that is bound to its addresses and does not run yet. [`App`] has an example.
+/// A server that is bound to its addresses and does not run yet.
+///
+/// ```rust
+/// use switchboard::{Config, OriginPolicy, Server, apps::Echo};
+///
+/// let server = Server::bind("127.0.0.1:0".parse()?, Config::default())?; // port 0 takes any free one
+/// let running = server.start(|_remote| Echo::new(OriginPolicy::Any))?; // one app per worker
+/// println!("listening on {}", running.local_addr());
+/// let stopper = running.stopper(); // for a signal handler, or another thread
+/// stopper.stop();
+/// running.join()?; // all connections got their Close
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Server {
     listeners: Listeners,
@@ -146,13 +158,13 @@ impl Server {
 
     /// Returns the bound address, with the actual port; the first one if there are several.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub fn local_addr(&self) -> SocketAddr {
         self.listeners.addresses[0]
     }
 
     /// Returns the bound addresses in the order in which they were given, with the actual ports.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.listeners.addresses
     }
 
@@ -225,13 +237,13 @@ impl Server {
 impl<T> Running<T> {
     /// Returns the bound address, with the actual port; the first one if there are several.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub fn local_addr(&self) -> SocketAddr {
         self.addresses[0]
     }
 
     /// Returns the bound addresses in the order in which they were given, with the actual ports.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
     }
 

@@ -65,8 +65,23 @@ impl std::error::Error for InvalidConnectionId {}
 /// Each call posts a command and returns at once. Each worker executes the commands of one thread in the order of the
 /// calls.
 ///
-/// `T` is [`App::Told`](super::App::Told): what [`tell`](Self::tell) takes. A handle from [`Context::remote`](super::Context::remote) can
-/// tell nothing, so an app that does keeps the one that [`Server::start`](super::Server::start) gives it.
+/// `T` is [`App::Told`](super::App::Told): what [`tell`](Self::tell) takes. A handle from
+/// [`Context::remote`](super::Context::remote) can tell nothing, so an app that does keeps the one that
+/// [`Server::start`](super::Server::start) gives it.
+///
+/// ```rust
+/// use std::thread;
+/// use switchboard::{Config, Message, OriginPolicy, Server, apps::{Audience, Broadcast}};
+///
+/// let server = Server::bind("127.0.0.1:0".parse()?, Config::default())?;
+/// let running = server.start(|_remote| Broadcast::new(Audience::All, OriginPolicy::Any))?;
+/// let remote = running.remote().clone();
+/// let news = thread::spawn(move || remote.publish("news", Message::Text("It rains.")));
+/// # news.join().unwrap();
+/// # running.stopper().stop();
+/// # running.join()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Remote<T = Infallible> {
     workers: Arc<[Box<dyn CommandMailbox>]>,
     told: Arc<[Box<dyn ToldMailbox<T>>]>,

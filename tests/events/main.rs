@@ -33,7 +33,7 @@ fn serve_with<S: Send + 'static, P: Parser>(config: Config, router: Router<S, P>
         sender.send(socket.id()).unwrap();
     });
     let (running, emitter) = router.start(Server::bind("127.0.0.1:0".parse().unwrap(), config).unwrap()).unwrap();
-    let url = format!("ws://{}/", running.address());
+    let url = format!("ws://{}/", running.local_addr());
     Served { emitter, url, ids, stop: Some(Box::new(|| stop(running))) }
 }
 

@@ -76,7 +76,7 @@ impl Served {
     }
 
     fn client(&self) -> Client {
-        builder().connect(&format!("ws://{}/", self.running.address())).unwrap()
+        builder().connect(&format!("ws://{}/", self.running.local_addr())).unwrap()
     }
 
     /// Stops the server, and returns what was due.
@@ -211,7 +211,7 @@ fn an_app_has_timers_of_its_own_from_the_start() {
     for name in [9, 7, 7] {
         assert_eq!(ticks.recv_timeout(LONG).unwrap(), name);
     }
-    let mut client = builder().connect(&format!("ws://{}/", running.address())).unwrap();
+    let mut client = builder().connect(&format!("ws://{}/", running.local_addr())).unwrap();
     let mut next = || match client.receive().unwrap() {
         Received::Text(text) => text.parse::<u32>().unwrap(),
         other => panic!("{other:?} is no tick"),

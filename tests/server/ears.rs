@@ -133,7 +133,7 @@ impl Served {
     }
 
     fn client(&self) -> (Client, ConnectionId) {
-        let client = builder().connect(&format!("ws://{}/", self.running.address())).unwrap();
+        let client = builder().connect(&format!("ws://{}/", self.running.local_addr())).unwrap();
         match self.heard.recv_timeout(LONG).unwrap() {
             Heard::Opened(id) => (client, id),
             other => panic!("{other:?} instead of a new connection"),

@@ -74,7 +74,7 @@ impl Served {
     }
 
     fn client(&self) -> (Client, ConnectionId) {
-        let client = builder().connect(&format!("ws://{}/", self.running.address())).unwrap();
+        let client = builder().connect(&format!("ws://{}/", self.running.local_addr())).unwrap();
         (client, self.opened.recv_timeout(LONG).unwrap())
     }
 
