@@ -118,8 +118,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # Where to look next
 //!
 //! - For the whole: [`Connection`], [`Driver`].
-//! - To receive: [`Receiver`], [`Event`], [`Delivery`] for messages in pieces, [`Room`] for large ones, [`Limits`],
-//!   [`ProtocolError`].
+//! - To receive: [`Receiver`], [`Event`], [`Delivery`] for messages in pieces, [`Room`] and [`SpareBuffer`] for large
+//!   ones, [`Limits`], [`ProtocolError`].
 //! - To send: [`Sender`], [`Prepared`] for one message to many connections, [`SendError`], [`CloseCode`].
 //! - To open: [`RequestReader`], [`ServerHandshake`], [`RequestError`] and [`Rejection`] for a server,
 //!   [`ClientHandshake`] for a client.
@@ -183,7 +183,7 @@ pub use proto::{
     Incoming, InvalidHeader, KeySource, Limits, Masked, Masking, MaskingKey, Message, MessageKind, Next, Opcode,
     OriginPolicy, Outgoing, Output, OwnedReply, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply,
     RequestError, RequestHead, RequestReader, ReservedOpcode, ResponseHead, ResponseReader, Role, Room, SendError,
-    Sender, ServerHandshake, State, Unmasked, reason_phrase,
+    Sender, ServerHandshake, SpareBuffer, State, Unmasked, reason_phrase,
 };
 #[cfg(feature = "deflate")]
 pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};

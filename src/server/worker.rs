@@ -35,7 +35,7 @@ use super::{
 #[cfg(feature = "tls")]
 use crate::reactor::TlsConfig;
 use crate::{
-    Rejection,
+    Rejection, SpareBuffer,
     reactor::{self, Key, Mailbox, Next, Read, Readiness, Socket, Tick, Turn},
 };
 
@@ -60,6 +60,8 @@ pub(super) struct Worker<A: App> {
     pub(super) tls: Option<TlsConfig>,
     /// The bytes that were read into messages' own buffers in this turn.
     lent: usize,
+    /// For large messages of all connections.
+    pub(super) spare: SpareBuffer,
     pub(super) evictions: Evictions,
     pub(super) date: Date,
     /// When the deadlines were last checked.
@@ -105,6 +107,7 @@ impl<A: App> Worker<A> {
             next_run_queue: Vec::new(),
             securing: VecDeque::new(),
             lent: 0,
+            spare: SpareBuffer::new(MAX_SPARE_BYTES),
             evictions: Evictions::default(),
             date: Date::new(SystemTime::now),
             last_sweep: now,
@@ -432,5 +435,7 @@ const _: () = {
 pub(super) const TOO_MANY_FROM_ADDRESS: &str = "too many connections from your address, close one or try again later\n";
 /// The bytes after which all further reads of a turn go to the worker's buffer, of which each takes 128 KiB at most.
 const LENT_PER_TURN: usize = 1 << 20;
+/// The largest buffer that is kept from one message for the next.
+const MAX_SPARE_BYTES: usize = 2 << 20;
 /// How often a congested worker checks whether the others have caught up.
 const CONGESTION_PAUSE: Duration = Duration::from_millis(1);
