@@ -53,13 +53,13 @@ fn each_public_type_has_the_traits_of_its_kind() {
             RequestHead, Response, ResponseHead, TlsErrorKind, WebSocketUrl;
         // Handles and configurations, of which a clone stands for the same.
         is_shared: Broadcast, Certificate, ClientBuilder, Config, Deflate, Echo, Escaped<'_>, Keepalive, MaskedByKeys,
-            Prepared, Remote, Stopper, TlsConfig;
+            Prepared, Remote, Stopper, TlsConfig, Waker;
         // States of one connection, or of the server.
         is_state: Batch, BodyReader, ClientHandshake, Connection, Driver, Established, Events<'_, '_>,
             FixedOutput<'_>, Handshake<'_>, Incoming<'_, '_>, Outgoing<'_>, RandomKeys, Receiver, Request<'_>,
             RequestReader, ResponseReader, Room<'_, '_>, Running, Sender, Server, ServerHandshake, TlsBuilder;
         // Values that may hold a stream or a function of the caller's.
-        is_moved: Client, Responder, Verdict<()>;
+        is_moved: Client, ReceivingHalf, Responder, SendingHalf, Verdict<()>;
         is_local: Context<'_>;
         // Errors: what a peer or a caller did wrong is compared in tests; what the system reports cannot be.
         is_small_error: BodyError, DeflateResponseError, HandshakeError, HeadError, InvalidConnectionId,

@@ -4,6 +4,7 @@
 //! writes bytes for incorrect behaviour.
 #![cfg(feature = "client")]
 
+mod halves;
 mod peer;
 mod proxies;
 mod redirects;
