@@ -47,19 +47,19 @@ fn each_public_type_has_the_traits_of_its_kind() {
         is_small: Audience, BorrowedMessage<'_>, CloseCode, CloseFrame<'_>, ConnectionId, DeflateConfig, DeflateParams,
             Delivery, EncodedHeader, Event<'_>, FrameHeader, HeadLimits, HeaderRules, HttpVersion, IpNet, Limits,
             MaskingKey, MessageKind, Next, Opcode, Overdue, OwnedReply, Piece<'_>, Reply<'_>, Role, SlowSubscriber,
-            Stage, State, TlsVersion, Unmasked, WindowBits;
+            Stage, State, TlsVersion, Unmasked, WhenFull, WindowBits, Wish;
         // Values with parts on the heap, or in the caller's memory.
         is_value: Acceptance, ClientMessage, ClientRequest<'_>, End, ExtensionOffer, OriginPolicy, Rejection,
             RequestHead, Response, ResponseHead, TlsErrorKind, WebSocketUrl;
         // Handles and configurations, of which a clone stands for the same.
-        is_shared: Broadcast, Certificate, ClientBuilder, Config, Deflate, Echo, Escaped<'_>, Keepalive, MaskedByKeys,
-            Prepared, Remote, Stopper, TlsConfig, Waker;
+        is_shared: Backoff, Broadcast, Certificate, ClientBuilder, Config, Deflate, Echo, Escaped<'_>, Keepalive,
+            MaskedByKeys, Prepared, ReconnectingHandle, Remote, Stopper, TlsConfig, Waker;
         // States of one connection, or of the server.
         is_state: Batch, BodyReader, ClientHandshake, Connection, Driver, Established, Events<'_, '_>,
             FixedOutput<'_>, Handshake<'_>, Incoming<'_, '_>, Outgoing<'_>, RandomKeys, Receiver, Request<'_>,
             RequestReader, ResponseReader, Room<'_, '_>, Running, Sender, Server, ServerHandshake, TlsBuilder;
         // Values that may hold a stream or a function of the caller's.
-        is_moved: Client, ReceivingHalf, Responder, SendingHalf, Verdict<()>;
+        is_moved: Client, Loss, ReceivingHalf, ReconnectEvent, ReconnectingClient, Responder, SendingHalf, Verdict<()>;
         is_local: Context<'_>;
         // Errors: what a peer or a caller did wrong is compared in tests; what the system reports cannot be.
         is_small_error: BodyError, DeflateResponseError, HandshakeError, HeadError, InvalidConnectionId,

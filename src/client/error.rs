@@ -12,7 +12,7 @@ use crate::{ClientHandshakeError, Escaped, InvalidHeader, ProtocolError, Respons
 /// `Display` says what failed; [`source`](std::error::Error::source) returns the cause, if there is a more detailed
 /// one.
 ///
-/// - The caller's fault: `Url`, `Request`, `Send`, `Closed`. The caller's wish: `Woken`.
+/// - The caller's fault: `Url`, `Request`, `Send`, `Closed`, `QueueFull`. The caller's wish: `Woken`.
 /// - The server's decision or fault: `Refused`, `Redirect`, `RedirectFailed`, `Handshake`, `Protocol`, `Tls`.
 /// - The proxy's: `Proxy`.
 /// - The network or the operating system: `Resolve`, `Connect`, `Io`, `Timeout`, `Disconnected`.
@@ -27,6 +27,8 @@ pub enum ClientError {
     Send(SendError),
     /// The connection is closed, or an earlier send failed. The earlier call returned the reason.
     Closed,
+    /// There is no connection now, and the queue of a [`ReconnectingClient`](super::ReconnectingClient) has no room.
+    QueueFull,
     /// The server refused the handshake: the status of its response is neither 101 nor a redirect.
     Refused {
         /// The head of the server's response.
@@ -129,6 +131,7 @@ impl fmt::Display for ClientError {
             Self::Request(_) => f.write_str("the request cannot be sent"),
             Self::Send(_) => f.write_str("the message cannot be sent"),
             Self::Closed => f.write_str("the connection is closed"),
+            Self::QueueFull => f.write_str("there is no connection, and the queue is full"),
             Self::Refused { response, .. } => {
                 write!(f, "the server refused the connection with status {}", response.status())
             }
@@ -177,6 +180,7 @@ impl std::error::Error for ClientError {
             Self::Protocol(error) => Some(error),
             Self::Resolve(error) | Self::Connect(error) | Self::Io(error) => Some(error),
             Self::Closed
+            | Self::QueueFull
             | Self::Refused { .. }
             | Self::Redirect { .. }
             | Self::Timeout(_)

@@ -128,14 +128,12 @@ impl Link {
     }
 
     fn write(&self, outgoing: &mut Outgoing, deadline: Deadline, stage: Stage) -> Result<(), ClientError> {
-        let written = if outgoing.can_write && !self.has_ended() {
-            self.transport.write_all(&outgoing.out, deadline)
-        } else {
-            Ok(())
-        };
+        // The receiving half may have ended TCP since the frames were encoded.
+        let can_write = outgoing.can_write && !self.has_ended();
+        let written = can_write.then(|| self.transport.write_all(&outgoing.out, deadline));
         outgoing.out.clear();
         outgoing.out.shrink_to(MAX_KEPT_BYTES);
-        written.map_err(|error| {
+        written.ok_or(ClientError::Closed)?.map_err(|error| {
             log::debug!("sending failed, the connection is read-only: {error}");
             outgoing.can_write = false;
             ClientError::from_io(error, stage)

@@ -31,6 +31,8 @@
 //! # Ok::<(), switchboard::client::ClientError>(())
 //! ```
 //!
+//! A [`ReconnectingClient`] comes back by itself after a loss.
+//!
 //! # TLS
 //!
 //! The feature `client-tls` adds `wss://` by rustls and aws-lc-rs, which needs a C compiler. The server's certificate
@@ -92,6 +94,7 @@ client.send_text("Hello")?;
 // | `connect.rs` | `ClientBuilder::connect` |
 // | `link.rs` | what the halves share, and whose turn it is to write |
 // | `receiving.rs`, `sending.rs` | `ReceivingHalf`, `SendingHalf` |
+// | `reconnect/` | `ReconnectingClient` |
 // | `mod.rs` | `Client` |
 
 mod builder;
@@ -105,6 +108,7 @@ mod link;
 mod message;
 mod proxy;
 mod receiving;
+mod reconnect;
 mod redirect;
 mod retry;
 mod sending;
@@ -128,6 +132,7 @@ pub use error::{ClientError, Stage};
 pub use message::Message;
 pub use proxy::ProxyError;
 pub use receiving::ReceivingHalf;
+pub use reconnect::{Backoff, Loss, ReconnectEvent, ReconnectingClient, ReconnectingHandle, WhenFull, Wish};
 pub use redirect::RedirectError;
 pub use sending::SendingHalf;
 #[cfg(feature = "client-tls")]

@@ -66,6 +66,19 @@ impl ReceivingHalf {
         self.receiver.is_open() && !self.link.has_ended()
     }
 
+    /// Sends a Ping without a payload, unless the other half is sending.
+    pub(super) fn ping(&self) {
+        if let Some(mut turn) = self.link.turn(Deadline::after(Some(Duration::ZERO))) {
+            // If this fails, the next read does.
+            let _ = turn.send(|sender, out| sender.ping(b"", out), self.link.reply_deadline(), Stage::Send);
+        }
+    }
+
+    /// Ends both directions of TCP.
+    pub(super) fn end(&self) {
+        self.link.end();
+    }
+
     pub(super) fn link(&self) -> &Link {
         &self.link
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::{ClientError, ProxyError};
-use crate::ResponseHead;
+use crate::{CloseCode, ResponseHead};
 
 impl ClientError {
     /// Returns whether the cause may pass by itself, so that it makes sense to connect again later.
@@ -11,8 +11,8 @@ impl ClientError {
     /// - Yes: the network and the operating system (`Resolve`, `Connect`, `Io`, `Timeout`, `Disconnected`), and
     ///   `Refused` with 408, 425, 429 or from 500 on, except 501, 505, 506, 510 and 511. A proxy's errors by the same
     ///   rule.
-    /// - No: everything that would be the same again. Other refusals, redirects, a violation of a protocol, an untrusted
-    ///   certificate, the caller's own faults, `Closed`, and `Woken`.
+    /// - No: everything that would be the same again. Other refusals, redirects, a violation of a protocol, an
+    ///   untrusted certificate, the caller's own faults, `Closed`, `QueueFull`, and `Woken`.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -25,6 +25,7 @@ impl ClientError {
             | Self::Request(_)
             | Self::Send(_)
             | Self::Closed
+            | Self::QueueFull
             | Self::Woken
             | Self::Redirect { .. }
             | Self::RedirectFailed { .. }
@@ -42,6 +43,16 @@ impl ClientError {
             Self::Refused { response, .. } => retry_after(response, SystemTime::now()),
             _ => None,
         }
+    }
+}
+
+/// Returns whether the reason for this Close may pass by itself. `None` is a Close without a code.
+pub(super) fn is_retryable_close(code: Option<CloseCode>) -> bool {
+    match code.map(CloseCode::get) {
+        // Going away, no status, internal error, service restart, try again later, bad gateway.
+        None | Some(1001 | 1011 | 1012 | 1013 | 1014) => true,
+        // The server's wish (1000), what this client has done, and codes whose meaning only the application knows.
+        Some(_) => false,
     }
 }
 
@@ -138,6 +149,13 @@ mod tests {
         let retryable = (200..600).filter(|&status| refused(status).is_retryable());
         let expected = [408, 425, 429, 500, 502, 503, 504, 507, 508, 509].into_iter().chain(512..600);
         assert!(retryable.eq(expected));
+    }
+
+    #[test]
+    fn a_close_is_retryable_if_the_server_may_come_back() {
+        let retryable = (1000..5000).filter(|&code| is_retryable_close(Some(CloseCode::new(code))));
+        assert!(retryable.eq([1001, 1011, 1012, 1013, 1014]));
+        assert!(is_retryable_close(None));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod halves;
 mod peer;
 mod proxies;
+mod reconnecting;
 mod redirects;
 mod streams;
 #[cfg(feature = "client-tls")]
