@@ -48,27 +48,31 @@ type MembersOfRoom<'a> = Members<'a, (), JsonArrays>;
 fn each_public_type_has_the_traits_of_its_kind() {
     let listed = types! {
         // Plain values.
-        is_small: Audience, BorrowedMessage<'_>, CloseCode, CloseFrame<'_>, ConnectionId, DeflateConfig, DeflateParams,
-            Delivery, EncodedHeader, Event<'_>, EventToPeer<'_>, FrameHeader, HeadLimits, HeaderRules, HttpVersion, IpNet, JsonArrays, JsonObjects, Limits,
-            MaskingKey, MessageKind, Next, Opcode, Overdue, OwnedReply, Piece<'_>, Reply<'_>, Role, SlowSubscriber,
-            Stage, State, TlsVersion, Unmasked, WindowBits;
+        is_small: Audience, BorrowedMessage<'_>, CloseCode, CloseFrame<'_>, ConnectionId, DeflateConfig,
+            DeflateParams, Delivery, EncodedHeader, Event<'_>, EventToPeer<'_>, FrameHeader, HeadLimits, HeaderRules,
+            HttpVersion, IpNet, JsonArrays, JsonObjects, Limits, MaskingKey, MessageKind, Next, Opcode, Overdue,
+            OwnedReply, Piece<'_>, Reply<'_>, Role, SlowSubscriber, Stage, State, TlsVersion, Unmasked, WhenFull,
+            WindowBits, Wish;
         // Values with parts on the heap, or in the caller's memory.
-        is_value: Acceptance, ClientMessage, EventFromPeer<'_>, ClientRequest<'_>, End, ExtensionOffer, OriginPolicy, Rejection,
-            RequestHead, Response, ResponseHead, TlsErrorKind, WebSocketUrl;
+        is_value: Acceptance, ClientMessage, ClientRequest<'_>, End, EventFromPeer<'_>, ExtensionOffer, OriginPolicy,
+            Rejection, RequestHead, Response, ResponseHead, TlsErrorKind, WebSocketUrl;
         // Handles and configurations, of which a clone stands for the same.
-        is_shared: Broadcast, Certificate, ClientBuilder, Config, Deflate, Echo, Emitter, Escaped<'_>, Keepalive, MaskedByKeys,
-            Prepared, Remote, Stopper, TlsConfig;
+        is_shared: Backoff, Broadcast, Certificate, ClientBuilder, Config, Deflate, Echo, Emitter, Escaped<'_>,
+            Keepalive, MaskedByKeys, Prepared, ReconnectingHandle, Remote, Stopper, TlsConfig, Waker;
         // States of one connection, or of the server.
         is_state: Batch, BodyReader, ClientHandshake, Connection, Driver, Established, Events<'_, '_>,
-            FixedOutput<'_>, Handshake<'_>, Incoming<'_, '_>, Outgoing<'_>, RandomKeys, Receiver, Request<'_>,
-            MembersOfRoom<'_>, RequestReader, ResponseReader, Room<'_, '_>, Running, Router, Sender, Server, ServerHandshake, TlsBuilder;
+            FixedOutput<'_>, Handshake<'_>, Incoming<'_, '_>, MembersOfRoom<'_>, Outgoing<'_>, RandomKeys, Receiver,
+            Request<'_>, RequestReader, ResponseReader, Room<'_, '_>, Router, Running, Sender, Server,
+            ServerHandshake, TlsBuilder;
         // Values that may hold a stream or a function of the caller's.
-        is_moved: Ack<JsonArrays>, Client, Responder, Verdict<()>;
+        is_moved: Ack<JsonArrays>, Client, Loss, ReceivingHalf, ReconnectEvent, ReconnectingClient, Responder,
+            SendingHalf, Verdict<()>;
         is_local: Context<'_>, Others<'_, (), JsonArrays>, Socket<'_>, WorkerContext<'_>;
         // Errors: what a peer or a caller did wrong is compared in tests; what the system reports cannot be.
         is_small_error: BodyError, DeflateResponseError, HandshakeError, HeadError, InvalidConnectionId,
             InvalidWindowBits, ProtocolError, ReservedOpcode, SendError, TooManyTimers, TooManyWaiting;
-        is_compared_error: ClientHandshakeError, InvalidHeader, Malformed, NotAcknowledged, RedirectError, RequestError, UrlError;
+        is_compared_error: ClientHandshakeError, InvalidHeader, Malformed, NotAcknowledged, RedirectError,
+            RequestError, UrlError;
         is_error: BindError, ClientError, ProxyError, TlsConfigError, TlsError;
     };
     let mut listed: BTreeSet<&str> = listed.into_iter().collect();
