@@ -63,7 +63,7 @@ fn each_public_type_has_the_traits_of_its_kind() {
         is_state: Batch, BodyReader, ClientHandshake, Connection, Driver, Established, Events<'_, '_>,
             FixedOutput<'_>, Handshake<'_>, Incoming<'_, '_>, MembersOfRoom<'_>, Outgoing<'_>, RandomKeys, Receiver,
             Request<'_>, RequestReader, ResponseReader, Room<'_, '_>, Router, Running, Sender, Server,
-            ServerHandshake, TlsBuilder;
+            ServerHandshake, SpareBuffer, TlsBuilder;
         // Values that may hold a stream or a function of the caller's.
         is_moved: Ack<JsonArrays>, Client, Loss, ReceivingHalf, ReconnectEvent, ReconnectingClient, Responder,
             SendingHalf, Verdict<()>;
