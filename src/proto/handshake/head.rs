@@ -125,6 +125,12 @@ impl RequestHead {
         Target::parse(method, self.target()).map_or("", |target| target.path(method))
     }
 
+    /// Returns the query of the request target, without the `?` and not decoded; `None` if there is no `?`.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        Target::parse(self.method(), self.target())?.query()
+    }
+
     /// Returns the host that the request is for, with its port if it has one: that of the target if it is a whole
     /// address, otherwise the Host ([RFC 9112 §3.2.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2)).
     ///
