@@ -133,9 +133,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 #![cfg_attr(
     feature = "server",
     doc = "- To serve: [`Server`], [`App`], [`Context`], [`Config`] for all limits and deadlines, [`Response`] to plain \
-           requests, [`Remote`] to reach connections from other threads."
+           requests, [`WorkerContext`] for timers and lists, [`Remote`] to reach connections from other threads."
 )]
-#![cfg_attr(feature = "client", doc = "- To connect: [`client::Client`], [`client::ClientBuilder`].")]
+#![cfg_attr(feature = "events", doc = "- To route named events to handlers: [`events::Router`].")]
+#![cfg_attr(
+    feature = "client",
+    doc = "- To connect: [`client::Client`], [`client::ClientBuilder`], and to stay connected \
+           [`client::ReconnectingClient`]."
+)]
 //!
 //! The repository's `examples/` hold whole programs: on threads and on tokio, both also with TLS by rustls, and
 //! behind hyper, in HTTP/1.1 and in HTTP/2.

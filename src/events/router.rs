@@ -38,6 +38,28 @@ type OnRequest = Box<dyn Fn(&Request<'_>, Responder) + Send + Sync>;
 /// An event that has no handler, or whose data has another form than its handler's, is answered: by its acknowledgement
 /// if the peer wants one, otherwise by the event `error` with `{event, message}`. A handler that panics costs its
 /// connection, which is closed with 1011, and no other.
+///
+/// # Examples
+/// A vote. `["vote","tea",1]` is answered with the number of votes, `[null,3,1]`, which all others get as `["votes",3]`:
+///
+/// ```
+/// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+/// use switchboard::events::{JsonArrays, Router};
+///
+/// let votes = AtomicU32::new(0);
+/// let router = Router::new(JsonArrays)
+///     .before(|socket, event| match event {
+///         "vote" if socket.rooms().next().is_some() => Err("you have voted".to_owned()),
+///         _ => Ok(()),
+///     })
+///     .on("vote", move |socket, drink: String| {
+///         socket.join(&drink);
+///         let votes = votes.fetch_add(1, Relaxed) + 1;
+///         socket.broadcast("votes", &votes);
+///         votes
+///     });
+/// # let _ = router;
+/// ```
 pub struct Router<S = (), P: Parser = JsonArrays> {
     parser: Arc<P>,
     origins: OriginPolicy,
