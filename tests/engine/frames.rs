@@ -149,6 +149,13 @@ fn a_frame_that_arrives_whole_fails_as_its_header_alone_does() {
             let violation = ProtocolError::NonMinimalLength;
             assert_eq!(receive(&mut receiver, &long), (vec![], Some(violation)), "{length} in 16 bits ({role:?})");
         }
+        for length in [0_u64, 125, 126, 65_535] {
+            let mask_bit = frame(role, 0x82, b"")[1];
+            let wire = [&[0x82, mask_bit | 127], length.to_be_bytes().as_slice()].concat();
+            let mut receiver = receiver(role, Limits::default(), Delivery::Messages);
+            let violation = ProtocolError::NonMinimalLength;
+            assert_eq!(receive(&mut receiver, &wire), (vec![], Some(violation)), "{length} in 64 bits ({role:?})");
+        }
         let rows = [
             (bytes(9, 20), 10, Some(ProtocolError::FrameTooLong { length: 10, limit: 9 })),
             (bytes(20, 9), 10, Some(ProtocolError::MessageTooLong { length: 10, limit: 9 })),
