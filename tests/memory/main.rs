@@ -3,10 +3,12 @@
 //! | file | subject |
 //! |---|---|
 //! | `engine` | a connection: its size, and the allocations that a peer can cause |
+//! | `handshake` | what a head, a handshake and a rejection say of their memory |
 //! | `server` | messages of a server that has warmed up |
 //! | `tls` | the same over TLS |
 
 mod engine;
+mod handshake;
 #[cfg(all(feature = "server", feature = "client", feature = "deflate"))]
 mod server;
 #[cfg(all(feature = "client", feature = "deflate", feature = "tls"))]
