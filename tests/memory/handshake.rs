@@ -1,7 +1,7 @@
 //! What the parts of an opening handshake say of their memory: as much as the allocator gave them.
 
 use switchboard::{ExtensionOffer, HeadLimits, Rejection, RequestReader, ServerHandshake};
-use switchboard_tests::counting::live;
+use switchboard_tests::counting::{cost, live};
 
 const REQUEST: &str = "GET /chat HTTP/1.1\r\n\
     Host: server.example.com\r\n\
@@ -29,6 +29,26 @@ fn the_memory_of_a_head_and_of_its_handshake_is_told_exactly() {
         let before = live();
         let handshake = ServerHandshake::from_request(&head).expect("a valid request");
         assert_eq!(live() - before, handshake.allocated_bytes() as isize, "a handshake: {handshake:?}");
+    }
+}
+
+#[test]
+fn the_memory_of_a_part_of_a_head_doubles_up_to_its_limit() {
+    let mut limits = HeadLimits::default();
+    limits.max_bytes = 10_000;
+    let head = format!("GET / HTTP/1.1\r\nA: {}", "x".repeat(9_900));
+    for read in [1, 100, 3000] {
+        let mut reader = RequestReader::new(limits);
+        let mut arrived = 0;
+        let used = cost(|| {
+            for part in head.as_bytes().chunks(read) {
+                assert!(reader.receive(part).expect("a valid start").is_none());
+                arrived += part.len();
+                let max = (2 * arrived).clamp(512, limits.max_bytes);
+                assert!(reader.allocated_bytes() <= max, "{} of {arrived}", reader.allocated_bytes());
+            }
+        });
+        assert!(used.calls <= 6, "reads of {read}: {used:?}");
     }
 }
 
