@@ -387,6 +387,8 @@ fn a_shared_message_is_compressed_once_and_goes_to_windows_that_it_fits() {
         let mut out = Vec::new();
         open(&deflate, params).sender.prepared(&shared, &mut out).unwrap();
         assert_eq!(out == widest, bits >= 10, "{bits} bits: the same frame if it fits");
+        let longest = if bits == 15 { usize::MAX } else { 1 << bits };
+        assert_eq!(open(&deflate, params).sender.max_shared_bytes(), Some(longest), "{bits} bits");
         let read = OtherEnd::of(Role::Server, params).read_one(&mut out);
         assert_eq!(read, (text.clone().into_bytes(), expected), "{bits} bits");
     }

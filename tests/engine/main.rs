@@ -14,6 +14,7 @@
 //! | `pieces` | messages that are delivered in pieces |
 //! | `closing` | the closing handshake |
 //! | `sending` | the sending half |
+//! | `errors` | what errors say |
 //! | `both_roles` | a client and a server against each other |
 
 mod bodies;
@@ -22,6 +23,7 @@ mod both_roles;
 mod client_handshake;
 mod closing;
 mod driver;
+mod errors;
 mod extended_connect;
 mod fragmentation;
 mod frames;
