@@ -16,6 +16,7 @@
 //! | `sending` | the sending half |
 //! | `rooms` | messages that are read into their own buffers |
 //! | `spare` | the buffer of a large message, kept for the next |
+//! | `errors` | what errors say |
 //! | `both_roles` | a client and a server against each other |
 
 mod bodies;
@@ -24,6 +25,7 @@ mod both_roles;
 mod client_handshake;
 mod closing;
 mod driver;
+mod errors;
 mod extended_connect;
 mod fragmentation;
 mod frames;
