@@ -15,6 +15,7 @@
 //! | `closing` | the closing handshake |
 //! | `sending` | the sending half |
 //! | `rooms` | messages that are read into their own buffers |
+//! | `read_limit` | how much the next read should take |
 //! | `spare` | the buffer of a large message, kept for the next |
 //! | `errors` | what errors say |
 //! | `both_roles` | a client and a server against each other |
@@ -31,6 +32,7 @@ mod fragmentation;
 mod frames;
 mod heads;
 mod pieces;
+mod read_limit;
 mod rooms;
 mod sending;
 mod server_handshake;
