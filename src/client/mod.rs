@@ -162,6 +162,21 @@ use stream::Stream;
 ///
 /// Unless it is split, the client does not read while it sends. A server that answers a message before it has read all of it may therefore
 /// wait for the client while the client waits for the server. `write_timeout` ends that.
+///
+/// ```rust
+/// use switchboard::{CloseCode, client::{Client, Message}};
+/// # #[cfg(feature = "server")] {
+/// # use switchboard::{Config, OriginPolicy, Server, apps::Echo};
+/// # let server = Server::bind("127.0.0.1:0".parse()?, Config::default())?.start(|_| Echo::new(OriginPolicy::Any))?;
+/// # let url = format!("ws://{}", server.local_addr());
+///
+/// let mut client = Client::connect(&url)?;
+/// client.send_text("Is anybody there?")?;
+/// assert_eq!(client.receive()?, Message::from("Is anybody there?"));
+/// client.close(CloseCode::NORMAL_CLOSURE, "")?; // and waits for the server's
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Client {
     receiving: ReceivingHalf,
     sending: SendingHalf,

@@ -3,7 +3,7 @@
 //!
 //! In a row that fails, the last byte shows the violation; the bytes before it must be accepted.
 
-use switchboard::{FrameHeader, HeaderRules, Limits, MaskingKey, Opcode, ProtocolError, Role};
+use switchboard::{Delivery, FrameHeader, HeaderRules, Limits, MaskingKey, Opcode, ProtocolError, Role};
 use switchboard_tests::{
     engine::{
         BOTH_ROLES, CLOSE_WITHOUT_CODE, Frames, KEY, OwnedEvent, Row, binary, close, frame, frames, ping, pong,
@@ -129,6 +129,41 @@ fn a_frame_over_the_limit_fails_with_1009_at_the_first_byte_that_decides() {
             Row::accepted("exactly at the limit", role, wire, vec![binary(&payload)])
                 .within(Limits::of_bytes(length as u64))
                 .check();
+        }
+    }
+}
+
+/// A whole message in one frame is read in a shorter way than a header whose payload is still to come.
+#[test]
+fn a_frame_that_arrives_whole_fails_as_its_header_alone_does() {
+    let bytes = |frame: u64, message: u64| {
+        let mut limits = Limits::of_bytes(message);
+        limits.max_frame_bytes = frame;
+        limits
+    };
+    for role in BOTH_ROLES {
+        for length in [0_u8, 1, 100, 124, 125] {
+            let short = frame(role, 0x82, &vec![b'x'; length.into()]);
+            let long = [&[0x82, short[1] & 0x80 | 126, 0, length], &short[2..]].concat();
+            let mut receiver = receiver(role, Limits::default(), Delivery::Messages);
+            let violation = ProtocolError::NonMinimalLength;
+            assert_eq!(receive(&mut receiver, &long), (vec![], Some(violation)), "{length} in 16 bits ({role:?})");
+        }
+        let rows = [
+            (bytes(9, 20), 10, Some(ProtocolError::FrameTooLong { length: 10, limit: 9 })),
+            (bytes(20, 9), 10, Some(ProtocolError::MessageTooLong { length: 10, limit: 9 })),
+            (bytes(10, 20), 10, None),
+            (bytes(20, 10), 10, None),
+            (bytes(199, 400), 200, Some(ProtocolError::FrameTooLong { length: 200, limit: 199 })),
+            (bytes(400, 199), 200, Some(ProtocolError::MessageTooLong { length: 200, limit: 199 })),
+        ];
+        for (limits, length, violation) in rows {
+            for first in [0x81, 0x82] {
+                let wire = frame(role, first, &vec![b'x'; length]);
+                let mut receiver = receiver(role, limits, Delivery::Messages);
+                let (events, error) = receive(&mut receiver, &wire);
+                assert_eq!((events.len(), error), (usize::from(violation.is_none()), violation), "{limits:?}");
+            }
         }
     }
 }

@@ -14,6 +14,8 @@
 //! | `pieces` | messages that are delivered in pieces |
 //! | `closing` | the closing handshake |
 //! | `sending` | the sending half |
+//! | `rooms` | messages that are read into their own buffers |
+//! | `spare` | the buffer of a large message, kept for the next |
 //! | `both_roles` | a client and a server against each other |
 
 mod bodies;
@@ -30,4 +32,5 @@ mod pieces;
 mod rooms;
 mod sending;
 mod server_handshake;
+mod spare;
 mod text;

@@ -2,10 +2,13 @@
 //!
 //! | file | subject |
 //! |---|---|
+//! | `client` | a client of many in a process |
 //! | `engine` | a connection: its size, and the allocations that a peer can cause |
 //! | `server` | messages of a server that has warmed up |
 //! | `tls` | the same over TLS |
 
+#[cfg(all(feature = "server", feature = "client", feature = "deflate"))]
+mod client;
 mod engine;
 #[cfg(all(feature = "server", feature = "client", feature = "deflate"))]
 mod server;

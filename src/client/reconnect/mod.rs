@@ -337,7 +337,7 @@ fn receive(receiving: &mut ReceivingHalf, keepalive: &mut Keepalive) -> Result<O
                 receiving.ping();
                 Ok(None)
             }
-            Some(Overdue::Silence | Overdue::Close) => Err(Loss::Silent),
+            Some(Overdue::Silence | Overdue::Message | Overdue::Close) => Err(Loss::Silent),
             None => Ok(None),
         },
         Err(error) => Err(Loss::Failed(error)),
