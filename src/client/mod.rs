@@ -1,8 +1,8 @@
 //! A blocking WebSocket client on `std::net`, for tests, scripts and tools.
 //!
-//! A [`Client`] is one connection that one thread uses, or two after [`Client::split`]. It checks what the server sends as strictly as the server in
-//! this crate checks its clients. It answers Pings and the server's Close by itself, assembles fragmented messages, and
-//! offers permessage-deflate if the feature `deflate` is on.
+//! A [`Client`] is one connection that one thread uses, or two after [`Client::split`]. It checks what the server sends
+//! as strictly as the server in this crate checks its clients. It answers Pings and the server's Close by itself,
+//! assembles fragmented messages, and offers permessage-deflate if the feature `deflate` is on.
 //!
 //! With the feature `client-tls` it speaks TLS (`wss://`). It uses a proxy and follows redirects if it is asked to.
 //!
