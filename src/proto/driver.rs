@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use super::{
     CloseFrame, Connection, Event, Events, Masking, Message, Prepared, ProtocolError, Receiver, Room, SendError,
-    Sender, State, Unmasked,
+    Sender, SpareBuffer, State, Unmasked,
 };
 
 /// An open [`Connection`] with its output, without I/O.
@@ -185,6 +185,12 @@ impl<'d, 'b> Incoming<'d, 'b> {
     #[must_use]
     pub fn with_inflate_budget(self, bytes: usize) -> Self {
         Self { events: self.events.with_inflate_budget(bytes) }
+    }
+
+    /// Keeps the buffer of a large message for the next one; see [`SpareBuffer`].
+    #[must_use]
+    pub fn with_spare(self, spare: &'d mut SpareBuffer) -> Self {
+        Self { events: self.events.with_spare(spare) }
     }
 
     /// Returns the next event, or `None` if there is none in this input. The reply that the RFC requires is in the

@@ -10,7 +10,11 @@
 use alloc::{string::String, vec::Vec};
 
 use super::{
-    Delivery, MaskingKey, MessageKind, ProtocolError, deflate::PooledInflater, frame::PartialFrame, utf8::Utf8Validator,
+    Delivery, MaskingKey, MessageKind, ProtocolError,
+    deflate::PooledInflater,
+    frame::PartialFrame,
+    spare::{Loan, SpareBuffer},
+    utf8::Utf8Validator,
 };
 
 /// A message of which a part has arrived.
@@ -109,6 +113,8 @@ pub(super) struct MessageAssembler {
     /// Whether nothing has been appended, not even an empty piece.
     awaits_first_piece: bool,
     content: Content,
+    /// `Some` if the buffer is that of a [`SpareBuffer`].
+    loan: Option<Loan>,
 }
 
 /// The payload of an unfinished message.
@@ -143,7 +149,7 @@ impl MessageAssembler {
             }
             (Delivery::Pieces, MessageKind::Binary) => Content::Streamed { kind, validator: None },
         };
-        Self { length: 0, max_bytes, awaits_first_piece: true, content }
+        Self { length: 0, max_bytes, awaits_first_piece: true, content, loan: None }
     }
 
     /// Returns the number of payload bytes so far.
@@ -181,19 +187,20 @@ impl MessageAssembler {
 
     /// Appends the next piece of unmasked payload. `rest` is the number of payload bytes after it, if that is known.
     pub(super) fn append(&mut self, piece: &[u8], rest: Option<u64>) -> Result<(), ProtocolError> {
-        self.make_room(piece.len(), rest);
+        self.make_room(piece.len(), rest, None);
         self.push(piece)
     }
 
     /// Appends the next piece of payload and unmasks it in place. It does so block by block, so that a block is still
-    /// in the fastest cache when it is checked and copied.
+    /// in the fastest cache when it is checked and copied. If nothing is buffered yet, the buffer may be the `spare` one.
     pub(super) fn append_masked(
         &mut self,
         piece: &mut [u8],
         mask: Option<MaskingKey>,
         rest: Option<u64>,
+        spare: Option<&mut SpareBuffer>,
     ) -> Result<(), ProtocolError> {
-        self.make_room(piece.len(), rest);
+        self.make_room(piece.len(), rest, spare);
         for block in piece.chunks_mut(BLOCK_BYTES) {
             if let Some(key) = mask {
                 key.apply(block);
@@ -204,9 +211,12 @@ impl MessageAssembler {
     }
 
     /// Reserves space for the next piece of `more` bytes, which may be 0, with `rest` bytes after it.
-    fn make_room(&mut self, more: usize, rest: Option<u64>) {
+    fn make_room(&mut self, more: usize, rest: Option<u64>, spare: Option<&mut SpareBuffer>) {
         self.awaits_first_piece = false;
         self.drop_lent();
+        if let (Some(spare), Some(rest)) = (spare, rest) {
+            self.begin_with_spare(spare, more, rest);
+        }
         let total = rest.map_or(self.max_bytes, |rest| self.length + more as u64 + rest);
         match &mut self.content {
             // The rest will be read into this buffer: the room for it is allocated at once.
@@ -219,6 +229,27 @@ impl MessageAssembler {
             // A pending code point is not counted here. Its few bytes may make the string grow once more.
             Content::Text { whole, .. } => whole.reserve_exact(growth(whole.len(), whole.capacity(), more, total)),
             Content::Binary(whole) => whole.reserve_exact(growth(whole.len(), whole.capacity(), more, total)),
+            Content::Streamed { .. } => {}
+        }
+    }
+
+    /// Takes the spare buffer if none is allocated yet, and the message is worth it.
+    fn begin_with_spare(&mut self, spare: &mut SpareBuffer, more: usize, rest: u64) {
+        let total = usize::try_from(self.length + more as u64 + rest).unwrap_or(usize::MAX);
+        if more < Self::MIN_LENT_BYTES || rest == 0 || self.allocated_bytes() > 0 {
+            return;
+        }
+        match &mut self.content {
+            Content::Binary(whole) => {
+                if let Some((buffer, loan)) = spare.take(total) {
+                    (*whole, self.loan) = (buffer, Some(loan));
+                }
+            }
+            Content::Text { whole, .. } => {
+                if let Some((buffer, loan)) = spare.take(total) {
+                    (*whole, self.loan) = (String::from_utf8(buffer).unwrap_or_default(), Some(loan));
+                }
+            }
             Content::Streamed { .. } => {}
         }
     }
@@ -294,8 +325,8 @@ impl MessageAssembler {
         checked.map_err(|error| ProtocolError::InvalidUtf8 { offset: before + error.offset as u64 })
     }
 
-    /// Returns the whole message, after its last fragment has been appended.
-    pub(super) fn finish(self) -> Result<Assembled, ProtocolError> {
+    /// Returns the whole message, after its last fragment has been appended, and whether its buffer is a spare one.
+    pub(super) fn finish(self) -> Result<(Assembled, Option<Loan>), ProtocolError> {
         let (validator, assembled) = match self.content {
             Content::Text { whole, validator } => (Some(validator), Assembled::Text(whole)),
             Content::Binary(whole) => (None, Assembled::Binary(whole)),
@@ -303,7 +334,7 @@ impl MessageAssembler {
         };
         match validator {
             Some(validator) if !validator.is_complete() => Err(ProtocolError::InvalidUtf8 { offset: self.length }),
-            _ => Ok(assembled),
+            _ => Ok((assembled, self.loan)),
         }
     }
 }

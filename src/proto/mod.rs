@@ -14,6 +14,7 @@
 //! | `close.rs` | §5.5.1 | [`CloseFrame`] |
 //! | `limits.rs` | §10.4 | [`Limits`], [`Delivery`] |
 //! | `deflate/` | RFC 7692 | [`Deflate`]: permessage-deflate |
+//! | `spare.rs` | | [`SpareBuffer`]: the buffer of a large message, kept for the next one |
 //! | `message.rs` | §5.4 | assembles fragments into messages |
 //! | `receiver/` | §6.2, §7 | [`Receiver`]: bytes to [`Event`]s |
 //! | `output.rs` | | [`Output`]: the buffer that frames are appended to |
@@ -43,6 +44,7 @@ mod owned_reply;
 mod prepared;
 mod receiver;
 mod sender;
+mod spare;
 mod utf8;
 mod whole_message;
 
@@ -69,4 +71,5 @@ pub use owned_reply::OwnedReply;
 pub use prepared::Prepared;
 pub use receiver::{Event, Events, Piece, Receiver, Reply, Room};
 pub use sender::Sender;
+pub use spare::SpareBuffer;
 pub use whole_message::Message;

@@ -13,7 +13,7 @@ impl<A: App> Worker<A> {
     /// Handles frames until the input, the budget or the connection ends. Returns how many bytes were used.
     pub(super) fn frames(&mut self, key: Key, bytes: &mut [u8]) -> usize {
         let length = bytes.len();
-        let Self { app, hub, inbound, .. } = self;
+        let Self { app, hub, inbound, spare, .. } = self;
         let Input::Frames { receiver, peer } = &mut inbound[Self::slot(key)].input else { return length };
         let mut is_open = match hub.links.state(key) {
             Some(State::Open) => true,
@@ -24,7 +24,7 @@ impl<A: App> Worker<A> {
             Some(State::Securing | State::Request | State::AwaitingResponse | State::AwaitingVerdict) => return length,
             Some(State::Draining | State::Lingering) | None => return length,
         };
-        let mut events = receiver.receive(bytes).with_inflate_budget(INFLATED_PER_TURN);
+        let mut events = receiver.receive(bytes).with_inflate_budget(INFLATED_PER_TURN).with_spare(spare);
         let mut end = None;
         let mut completed = false;
         for _ in 0..EVENTS_PER_TURN {
@@ -39,7 +39,18 @@ impl<A: App> Worker<A> {
             let message = match event {
                 Event::Text(text) => Message::Text(text),
                 Event::Binary(bytes) => Message::Binary(bytes),
-                Event::Ping(_) | Event::Pong(_) | Event::Piece(_) | Event::Close(_) => {
+                Event::Pong(payload) => {
+                    if is_open {
+                        app.pong(peer, payload, &mut Context::new(hub, key));
+                    }
+                    match hub.after_event(key) {
+                        Disposition::Deliver => is_open = true,
+                        Disposition::Drop => is_open = false,
+                        Disposition::Stop => break,
+                    }
+                    continue;
+                }
+                Event::Ping(_) | Event::Piece(_) | Event::Close(_) => {
                     if let Some(reply) = event.reply() {
                         hub.reply(key, reply);
                         if hub.is_over(key) {

@@ -31,12 +31,11 @@ use super::{
     inbound::{Inbound, Input, Mail},
     link::{Link, Readable},
     state::State,
-    ticks::Ticks,
 };
 #[cfg(feature = "tls")]
 use crate::reactor::TlsConfig;
 use crate::{
-    Rejection,
+    Rejection, SpareBuffer,
     reactor::{self, Key, Mailbox, Next, Read, Readiness, Socket, Tick, Turn},
 };
 
@@ -61,13 +60,14 @@ pub(super) struct Worker<A: App> {
     pub(super) tls: Option<TlsConfig>,
     /// The bytes that were read into messages' own buffers in this turn.
     lent: usize,
+    /// For large messages of all connections.
+    pub(super) spare: SpareBuffer,
     pub(super) evictions: Evictions,
     pub(super) date: Date,
     /// When the deadlines were last checked.
     pub(super) last_sweep: Tick,
     /// [`Config::sweep_period`].
     pub(super) sweep_period: Duration,
-    pub(super) ticks: Option<Ticks>,
     /// When the server began to stop.
     pub(super) stopping: Option<Tick>,
 }
@@ -96,7 +96,6 @@ impl<A: App> Worker<A> {
         Self {
             app,
             sweep_period: config.sweep_period(),
-            ticks: config.tick_interval.map(|interval| Ticks::new(interval, now)),
             hub: Hub::new(Arc::clone(&config), remote, worker, now),
             #[cfg(feature = "tls")]
             tls: config.tls.clone(),
@@ -108,6 +107,7 @@ impl<A: App> Worker<A> {
             next_run_queue: Vec::new(),
             securing: VecDeque::new(),
             lent: 0,
+            spare: SpareBuffer::new(MAX_SPARE_BYTES),
             evictions: Evictions::default(),
             date: Date::new(SystemTime::now),
             last_sweep: now,
@@ -389,11 +389,11 @@ impl<A: App> reactor::Handler for Worker<A> {
             }
         }
         self.secure_some(turn);
-        if self.ticks.as_mut().is_some_and(|ticks| ticks.is_due(turn.now)) {
-            self.app.tick(&self.hub.remote);
-        }
+        self.run_timers();
+        self.run_drained();
         self.app.end_of_turn();
         self.hub.end_of_turn();
+        self.hub.links.settle_watched();
         self.bound_memory();
         self.handle_ended();
         for key in std::mem::take(&mut self.hub.links.resumable) {
@@ -408,11 +408,11 @@ impl<A: App> reactor::Handler for Worker<A> {
         self.run_queue.append(&mut self.next_run_queue);
         if self.hub.check_congestion() {
             Next::Wait(Some(CONGESTION_PAUSE))
-        } else if self.run_queue.is_empty() && self.securing.is_empty() {
+        } else if self.run_queue.is_empty() && self.securing.is_empty() && !self.hub.links.has_drained() {
             let has_deadlines = self.hub.links.len() > 0 || self.stopping.is_some();
             let sweep = has_deadlines.then_some(self.sweep_period);
-            let tick = self.ticks.as_ref().map(|ticks| ticks.next_in(turn.now));
-            Next::Wait([sweep, tick].into_iter().flatten().min())
+            let timer = self.hub.timers.next_in(turn.now);
+            Next::Wait([sweep, timer].into_iter().flatten().min())
         } else {
             Next::Again
         }
@@ -435,5 +435,7 @@ const _: () = {
 pub(super) const TOO_MANY_FROM_ADDRESS: &str = "too many connections from your address, close one or try again later\n";
 /// The bytes after which all further reads of a turn go to the worker's buffer, of which each takes 128 KiB at most.
 const LENT_PER_TURN: usize = 1 << 20;
+/// The largest buffer that is kept from one message for the next.
+const MAX_SPARE_BYTES: usize = 2 << 20;
 /// How often a congested worker checks whether the others have caught up.
 const CONGESTION_PAUSE: Duration = Duration::from_millis(1);

@@ -15,6 +15,8 @@
 //! | `closing` | the closing handshake |
 //! | `sending` | the sending half |
 //! | `errors` | what errors say |
+//! | `rooms` | messages that are read into their own buffers |
+//! | `spare` | the buffer of a large message, kept for the next |
 //! | `both_roles` | a client and a server against each other |
 
 mod bodies;
@@ -32,4 +34,5 @@ mod pieces;
 mod rooms;
 mod sending;
 mod server_handshake;
+mod spare;
 mod text;

@@ -1,7 +1,7 @@
 //! A connection's size, and the allocations that a peer can cause. Allocations are counted per thread, so that tests
 //! that run at the same time do not affect each other.
 
-use switchboard::{Connection, Delivery, Driver, Event, Limits, Masked, MaskingKey, Role, Unmasked};
+use switchboard::{Connection, Delivery, Driver, Event, Limits, Masked, MaskingKey, Role, SpareBuffer, Unmasked};
 use switchboard_tests::{
     counting::{Cost, NOTHING, cost, live},
     engine::{KEY, count_events, frame, receiver},
@@ -184,6 +184,30 @@ fn a_message_that_is_read_into_its_own_buffer_has_no_more_room_and_one_copy() {
             assert!(kept <= 2 * arrived as isize + 500, "{length}, reads of {read}: {kept} of {arrived}");
         }
         assert!(messages == 1 && lent >= length - read - (4 << 10), "{length}, reads of {read}: {lent}");
+    }
+}
+
+#[test]
+fn a_message_in_the_spare_buffer_allocates_only_its_state() {
+    for first in [0x81, 0x82] {
+        let mut wire = frame(Role::Server, first, &[b'x'; 300_000]).repeat(4);
+        let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
+        let mut spare = SpareBuffer::new(1 << 20);
+        let mut messages = 0;
+        let mut receive = |wire: &mut [u8]| {
+            for piece in wire.chunks_mut(30_000) {
+                let mut events = server.receive(piece).with_spare(&mut spare);
+                while events.next_event().expect("valid frames").is_some() {
+                    messages += 1;
+                }
+            }
+        };
+        let (warming_up, measured) = wire.split_at_mut(600_000);
+        receive(warming_up);
+        let used = cost(|| receive(measured));
+        // The last read of one message is the first of the next.
+        assert!(used.calls <= 4 && used.peak <= 500, "{first:02x}: {used:?}");
+        assert_eq!(messages, 4);
     }
 }
 

@@ -141,10 +141,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
         self.start_closing();
     }
 
-    /// Encodes the Close for a peer that was silent for too long.
-    pub(crate) fn give_up(&mut self) {
+    /// Encodes the Close for a peer that is silent or too slow.
+    pub(crate) fn give_up(&mut self, reason: &'static str) {
         if self.sender.is_open() {
-            let sent = self.sender.close(Some(SILENT), &mut self.out);
+            let frame = CloseFrame { code: CloseCode::POLICY_VIOLATION, reason };
+            let sent = self.sender.close(Some(frame), &mut self.out);
             debug_assert_eq!(sent, Ok(()), "the Close is valid");
         }
         self.start_closing();
@@ -234,11 +235,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
         Poll::Ready(Err(self.end(Error::Timeout(Stage::Write))))
     }
 
+    /// Notes the bytes of an unfinished message, before the next read; see [`Keepalive::unfinished`].
+    pub(crate) fn note_unfinished(&mut self, buffered: Option<u64>, is_new: bool) {
+        self.keepalive.unfinished(buffered, is_new, Instant::now().into_std());
+        let next = self.keepalive.next_deadline().into();
+        if next < self.timer.deadline() {
+            self.timer.as_mut().reset(next);
+        }
+    }
+
     /// Reads into `buffer` once all replies are written, or few enough wait. Returns the number of bytes; 0 is the end
     /// of the stream.
     ///
     /// # Errors
-    /// `Timeout` with `Silence` or `Close`, and the errors of the stream.
+    /// `Timeout` with `Silence`, `Message` or `Close`, and the errors of the stream.
     pub(crate) fn poll_read(&mut self, buffer: &mut [u8]) -> Poll<Result<usize, Error>> {
         if let Some(error) = &self.broken {
             return Poll::Ready(Err(error.copy()));
@@ -265,6 +275,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
                     let _ = self.sender.ping(b"", &mut self.out);
                 }
                 Overdue::Silence => return Poll::Ready(Err(Error::Timeout(Stage::Silence))),
+                Overdue::Message => return Poll::Ready(Err(Error::Timeout(Stage::Message))),
                 Overdue::Close => return Poll::Ready(Err(self.end(Error::Timeout(Stage::Close)))),
             }
         }
@@ -355,7 +366,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
     }
 }
 
-const SILENT: CloseFrame<'_> = CloseFrame { code: CloseCode::POLICY_VIOLATION, reason: "no answer to a Ping" };
 /// The replies to the peer that may wait before no more is read. One read may add three times its bytes.
 const MAX_REPLY_BYTES: usize = 64 << 10;
 /// The capacity of the output that is kept once all of it is written, in bytes.

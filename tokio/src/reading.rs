@@ -20,6 +20,10 @@ pub(crate) struct Reading {
     end: usize,
     /// The number of reads in a row that have filled less than a quarter of the buffer.
     short_reads: u8,
+    /// Whether a message was completed since the last read.
+    has_completed: bool,
+    /// Whether a message was unfinished at the last read.
+    was_unfinished: bool,
     phase: Phase,
 }
 
@@ -57,7 +61,16 @@ impl Reading {
     /// `leftover` is the first input.
     pub(crate) fn new(receiver: Receiver, leftover: Vec<u8>) -> Self {
         let end = leftover.len();
-        Self { receiver, buffer: leftover, start: 0, end, short_reads: 0, phase: Phase::Open }
+        Self {
+            receiver,
+            buffer: leftover,
+            start: 0,
+            end,
+            short_reads: 0,
+            has_completed: false,
+            was_unfinished: false,
+            phase: Phase::Open,
+        }
     }
 
     /// Returns the next message; see [`WebSocket::next`](crate::WebSocket::next).
@@ -79,9 +92,9 @@ impl Reading {
                     Some(Err(error)) => self.phase = Phase::ending(Some(error)),
                     None => match ready!(self.poll_input(link)) {
                         Ok(()) => {}
-                        Err(error @ Error::Timeout(Stage::Silence)) => {
+                        Err(error @ Error::Timeout(stage @ (Stage::Silence | Stage::Message))) => {
                             self.receiver.fail();
-                            link.with(Link::give_up);
+                            link.with(|link| link.give_up(if stage == Stage::Silence { SILENT } else { TOO_SLOW }));
                             self.phase = Phase::ending(Some(error));
                         }
                         Err(error) => {
@@ -122,7 +135,9 @@ impl Reading {
                     if let Some(reply) = event.reply() {
                         link.with(|link| link.reply(reply));
                     }
-                    Message::from_event(&event).map(Ok)
+                    let message = Message::from_event(&event);
+                    self.has_completed |= message.as_ref().is_some_and(Message::is_data);
+                    message.map(Ok)
                 }
                 Err(error) => {
                     link.with(|link| link.fail(&error));
@@ -147,6 +162,12 @@ impl Reading {
             self.resize();
         }
         (self.start, self.end) = (0, 0);
+        let is_unfinished = self.receiver.has_unfinished();
+        if is_unfinished || self.was_unfinished {
+            let buffered = is_unfinished.then(|| self.receiver.buffered_bytes());
+            link.with(|link| link.note_unfinished(buffered, self.has_completed));
+        }
+        (self.was_unfinished, self.has_completed) = (is_unfinished, false);
         let length = ready!(link.with(|link| link.poll_read(&mut self.buffer)))?;
         if length == 0 {
             return Poll::Ready(Err(link.with(|link| link.end(Error::Disconnected))));
@@ -175,6 +196,10 @@ impl Phase {
         Self::Ending { error, is_shut: false }
     }
 }
+
+/// The reasons of a Close with 1008.
+const SILENT: &str = "no answer to a Ping";
+const TOO_SLOW: &str = "a message was not finished in time";
 
 const MIN_READ_BYTES: usize = 4 << 10;
 const MAX_READ_BYTES: usize = 64 << 10;

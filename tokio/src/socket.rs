@@ -50,8 +50,9 @@ use crate::{
 ///
 /// **Memory.** Input: a buffer of 4 KiB, up to 64 KiB while the peer sends much, and one message of at most
 /// [`Limits::max_message_bytes`](switchboard::Limits::max_message_bytes), which exists twice while it is delivered.
-/// Output: `max_output_bytes` and one message; Pongs up to 64 KiB and three times one read. A message may arrive as
-/// slowly as the peer likes, as long as it is not silent; who serves strangers bounds the number of connections.
+/// Output: `max_output_bytes` and one message; Pongs up to 64 KiB and three times one read. The
+/// peer cannot keep a large message there for long: see [`Config::message_timeout`]. A server for strangers bounds the
+/// number of connections.
 ///
 /// **The end.** After the peer's Close, `next` returns it as [`Message::Close`], with the answer written, and then
 /// `None` once the stream has ended. After a violation, `next` returns the error once the Close with the fitting code

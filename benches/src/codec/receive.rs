@@ -9,7 +9,7 @@ use std::{
 
 use fastwebsockets::FragmentCollector;
 use futures_util::StreamExt;
-use switchboard::{Connection, Delivery, Event, Limits};
+use switchboard::{Connection, Delivery, Event, Limits, SpareBuffer};
 use tungstenite::{Message, WebSocket, protocol::WebSocketConfig};
 
 use super::{Block, Payload, Receiving, Wire, Work, bare};
@@ -87,7 +87,7 @@ fn bare_loop(block: &Rc<Block>, read_bytes: usize) -> Work {
 fn ours(block: &Rc<Block>, read_bytes: usize) -> Work {
     let (payload, mut wire) = (block.payload, Wire::reading(block, read_bytes));
     let mut connection = Connection::server(Limits::default(), Delivery::Messages);
-    let mut buffer = Buffer::new(read_bytes);
+    let (mut buffer, mut spare) = (Buffer::new(read_bytes), SpareBuffer::new(2 << 20));
     Box::new(move |frames| {
         let buffer = buffer.moved();
         let (mut received, mut bytes) = (0, 0);
@@ -102,7 +102,8 @@ fn ours(block: &Rc<Block>, read_bytes: usize) -> Work {
                     let read = wire.read_into(buffer);
                     receiver.receive(&mut buffer[..read])
                 }
-            };
+            }
+            .with_spare(&mut spare);
             while let Some(event) = events.next_event()? {
                 bytes += match event {
                     Event::Text(text) => black_box(text).len(),

@@ -10,6 +10,7 @@ use crate::proto::{
     CloseFrame, Delivery, FrameHeader, MaskingKey, MessageKind, Opcode, ProtocolError,
     frame::{PartialFrame, WholeMessage},
     message::{Assembled, Coding, Compressed, PartialMessage},
+    spare::{Loan, SpareBuffer},
     utf8,
 };
 
@@ -27,6 +28,12 @@ pub struct Events<'r, 'b> {
     /// The payload of the last event, if the event does not borrow it from the input.
     text: String,
     pub(super) bytes: Vec<u8>,
+    /// Takes the buffers of large messages after their events.
+    spare: Option<&'r mut SpareBuffer>,
+    /// Whether `text` or `bytes` is the buffer of a message, which `spare` gets once it has been used.
+    is_message_used: bool,
+    /// `Some` if that buffer came from a [`SpareBuffer`].
+    loan: Option<Loan>,
 }
 
 /// An event before its payload is borrowed.
@@ -42,15 +49,33 @@ pub(super) enum Found<'b> {
         last: bool,
     },
     /// A message that arrived in several pieces.
-    AssembledText(String),
-    AssembledBinary(Vec<u8>),
+    AssembledText(String, Option<Loan>),
+    AssembledBinary(Vec<u8>, Option<Loan>),
     AssembledControl(Control, Vec<u8>),
 }
 
 impl<'r, 'b> Events<'r, 'b> {
     pub(super) fn new(receiver: &'r mut Receiver, input: &'b mut [u8]) -> Self {
         let fast_path = receiver.can_use_fast_path();
-        Self { receiver, input, fast_path, work: 0, max_work: usize::MAX, text: String::new(), bytes: Vec::new() }
+        Self {
+            receiver,
+            input,
+            fast_path,
+            work: 0,
+            max_work: usize::MAX,
+            text: String::new(),
+            bytes: Vec::new(),
+            spare: None,
+            is_message_used: false,
+            loan: None,
+        }
+    }
+
+    /// Keeps the buffer of a large message for the next one; see [`SpareBuffer`].
+    #[must_use]
+    pub fn with_spare(mut self, spare: &'r mut SpareBuffer) -> Self {
+        self.spare = Some(spare);
+        self
     }
 
     /// Pauses after about `bytes` have been inflated, so that a caller can serve other connections in between.
@@ -101,6 +126,7 @@ impl<'r, 'b> Events<'r, 'b> {
     /// Returns the next event of any kind.
     #[inline(never)]
     fn next_slow(&mut self) -> Result<Option<Event<'_>>, ProtocolError> {
+        self.put_back_spare();
         let found = self.find();
         self.fast_path = self.receiver.can_use_fast_path() && self.work < self.max_work;
         let found = match found {
@@ -122,12 +148,14 @@ impl<'r, 'b> Events<'r, 'b> {
             Found::InflatedPiece { kind, first, last } => {
                 Ok(Event::Piece(Piece { kind, payload: &self.bytes, first, last }))
             }
-            Found::AssembledText(text) => {
+            Found::AssembledText(text, loan) => {
                 self.text = text;
+                self.note_used(loan);
                 Ok(Event::Text(&self.text))
             }
-            Found::AssembledBinary(bytes) => {
+            Found::AssembledBinary(bytes, loan) => {
                 self.bytes = bytes;
+                self.note_used(loan);
                 Ok(Event::Binary(&self.bytes))
             }
             Found::AssembledControl(kind, payload) => {
@@ -152,6 +180,24 @@ impl<'r, 'b> Events<'r, 'b> {
     #[must_use]
     pub fn unread(&self) -> usize {
         self.input.len()
+    }
+
+    /// Notes that the next event needs the buffer of this message no more. Then the slow path puts it back.
+    fn note_used(&mut self, loan: Option<Loan>) {
+        if self.spare.is_some() {
+            (self.is_message_used, self.loan) = (true, loan);
+            self.fast_path = false;
+        }
+    }
+
+    /// Gives the spare buffer what the last event has used.
+    fn put_back_spare(&mut self) {
+        if core::mem::take(&mut self.is_message_used)
+            && let Some(spare) = &mut self.spare
+        {
+            let (text, bytes) = (core::mem::take(&mut self.text), core::mem::take(&mut self.bytes));
+            spare.put_back(if text.is_empty() { bytes } else { text.into_bytes() }, self.loan.take());
+        }
     }
 
     fn end(&mut self, input: Input) {
@@ -273,7 +319,7 @@ impl<'r, 'b> Events<'r, 'b> {
         message.wire_bytes += piece.len() as u64;
         let last = rest.is_none() && frame.fin;
         let missing = frame.fin.then(|| rest.map_or(0, |rest| rest.remaining));
-        message.assembler.append_masked(piece, frame.mask, missing)?;
+        message.assembler.append_masked(piece, frame.mask, missing, self.spare.as_deref_mut())?;
         let piece = &*piece;
         let found = if last {
             assembled(*message)?
@@ -323,9 +369,10 @@ impl<'r, 'b> Events<'r, 'b> {
 
 /// Returns a whole message as an event, or `None` if it was returned in pieces.
 pub(super) fn assembled<'b>(message: PartialMessage) -> Result<Option<Found<'b>>, ProtocolError> {
-    Ok(match message.assembler.finish()? {
-        Assembled::Text(text) => Some(Found::AssembledText(text)),
-        Assembled::Binary(bytes) => Some(Found::AssembledBinary(bytes)),
+    let (whole, loan) = message.assembler.finish()?;
+    Ok(match whole {
+        Assembled::Text(text) => Some(Found::AssembledText(text, loan)),
+        Assembled::Binary(bytes) => Some(Found::AssembledBinary(bytes, loan)),
         Assembled::Streamed => None,
     })
 }
