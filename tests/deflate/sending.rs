@@ -152,6 +152,23 @@ fn messages_are_sent_uncompressed_on_request() {
 }
 
 #[test]
+fn what_is_sent_compressed_is_shorter() {
+    let deflate = deflate(|config| config.min_bytes = 0);
+    let (mut compressed, mut random) = (0, Random::new(5));
+    for length in 0..400 {
+        let text: String = (0..length / 10).map(|_| char::from(b'a' + random.below(4) as u8)).collect();
+        let mut out = Vec::new();
+        open(&deflate, NO_TAKEOVER).sender.text(&text, &mut out).unwrap();
+        let (first, payload) = frames_in(&out, Role::Server).remove(0);
+        if first == 0xC1 {
+            compressed += 1;
+            assert!(payload.len() < text.len(), "{} bytes for {text}", payload.len());
+        }
+    }
+    assert!((50..350).contains(&compressed), "{compressed} of 400");
+}
+
+#[test]
 fn a_client_compresses_prepared_messages_too() {
     let prepared = Prepared::text(&TEXT.repeat(30));
     for params in [TAKEOVER, NO_TAKEOVER] {

@@ -3,8 +3,8 @@
 use std::fmt::{Debug, Display};
 
 use switchboard::{
-    BodyError, ClientHandshakeError, CloseCode, Escaped, HandshakeError, HeadError, HeadLimits, InvalidHeader,
-    MessageKind, ProtocolError, RequestError, RequestReader, ReservedOpcode, ResponseReader, SendError,
+    BodyError, ClientHandshakeError, CloseCode, DeflateResponseError, Escaped, HandshakeError, HeadError, HeadLimits,
+    InvalidHeader, MessageKind, ProtocolError, RequestError, RequestReader, ReservedOpcode, ResponseReader, SendError,
 };
 
 fn check(rows: &[(&dyn Display, &[&str])]) {
@@ -54,6 +54,7 @@ fn an_error_names_what_it_holds() {
         (&InvalidHeader::Status(99), &["99"]),
         (&InvalidHeader::Target("\n".into()), &["\\n"]),
         (&ClientHandshakeError::Accept, &["Sec-WebSocket-Accept"]),
+        (&DeflateResponseError::Repeated, &["parameter", "twice"]),
     ]);
 }
 

@@ -14,10 +14,10 @@
 //! | `pieces` | messages that are delivered in pieces |
 //! | `closing` | the closing handshake |
 //! | `sending` | the sending half |
+//! | `errors` | what errors say |
 //! | `rooms` | messages that are read into their own buffers |
 //! | `read_limit` | how much the next read should take |
 //! | `spare` | the buffer of a large message, kept for the next |
-//! | `errors` | what errors say |
 //! | `both_roles` | a client and a server against each other |
 
 mod bodies;

@@ -1,6 +1,6 @@
 //! What the parts of an opening handshake say of their memory: as much as the allocator gave them.
 
-use switchboard::{ExtensionOffer, HeadLimits, Rejection, RequestReader, ServerHandshake};
+use switchboard::{BodyReader, ExtensionOffer, HeadLimits, Rejection, RequestReader, ServerHandshake};
 use switchboard_tests::counting::{cost, live};
 
 const REQUEST: &str = "GET /chat HTTP/1.1\r\n\
@@ -49,6 +49,18 @@ fn the_memory_of_a_part_of_a_head_doubles_up_to_its_limit() {
             }
         });
         assert!(used.calls <= 6, "reads of {read}: {used:?}");
+    }
+}
+
+#[test]
+fn the_memory_of_a_part_of_a_body_is_told_exactly() {
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n";
+    let (head, _) = RequestReader::new(HeadLimits::default()).receive(head).expect("valid").expect("whole");
+    let before = live();
+    let mut reader = BodyReader::new(&head, 10_000, HeadLimits::default()).expect("valid");
+    for part in [1, 500, 2000] {
+        assert!(reader.receive(&vec![b'x'; part]).expect("valid").is_none());
+        assert_eq!(live() - before, reader.allocated_bytes() as isize);
     }
 }
 
