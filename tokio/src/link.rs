@@ -166,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
     /// Starts the deadline of the closing handshake.
     fn start_closing(&mut self) {
         self.keepalive.closing(Instant::now().into_std());
-        self.timer.as_mut().reset(self.keepalive.next_deadline().into());
+        self.reset_timer();
         // The task that receives waits for the deadline.
         self.waker.wake_by_ref();
     }
@@ -208,12 +208,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
     /// Writes the whole output.
     fn poll_write(&mut self) -> Poll<Result<(), Error>> {
         while !self.out.is_empty() {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let count = self.out.slices(&mut slices);
             let (context, io) = (&mut Context::from_waker(&self.waker), Pin::new(&mut self.io));
-            let written = match &slices[..count] {
-                [slice] => io.poll_write(context, slice),
-                slices => io.poll_write_vectored(context, slices),
+            let written = if let Some(bytes) = self.out.contiguous() {
+                io.poll_write(context, bytes)
+            } else {
+                let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+                let count = self.out.slices(&mut slices);
+                io.poll_write_vectored(context, &slices[..count])
             };
             match written {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.fail_writing(Error::Disconnected))),
@@ -247,9 +248,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
     /// Notes the bytes of an unfinished message, before the next read; see [`Keepalive::unfinished`].
     pub(crate) fn note_unfinished(&mut self, buffered: Option<u64>, is_new: bool) {
         self.keepalive.unfinished(buffered, is_new, Instant::now().into_std());
-        let next = self.keepalive.next_deadline().into();
-        if next < self.timer.deadline() {
-            self.timer.as_mut().reset(next);
+        if Instant::from(self.keepalive.next_deadline()) < self.timer.deadline() {
+            self.reset_timer();
         }
     }
 
@@ -298,12 +298,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
         }
     }
 
+    fn reset_timer(&mut self) {
+        self.timer.as_mut().reset(self.keepalive.next_deadline().into());
+    }
+
     /// Waits until something is due.
     fn poll_overdue(&mut self) -> Poll<Overdue> {
         loop {
             ready!(self.timer.as_mut().poll(&mut Context::from_waker(&self.waker)));
             let overdue = self.keepalive.overdue(Instant::now().into_std());
-            self.timer.as_mut().reset(self.keepalive.next_deadline().into());
+            self.reset_timer();
             if let Some(overdue) = overdue {
                 return Poll::Ready(overdue);
             }

@@ -62,6 +62,11 @@ impl Output {
         Ok(())
     }
 
+    /// Returns all bytes if they are in one buffer.
+    pub(crate) fn contiguous(&self) -> Option<&[u8]> {
+        self.payloads.is_empty().then(|| &self.bytes[self.written..])
+    }
+
     /// Fills `slices` with the first bytes to write. Returns the number of slices that have some.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut count = 0;
