@@ -50,7 +50,7 @@ fn each_public_type_has_the_traits_of_its_kind() {
             MaskingKey, MessageKind, Next, Opcode, Overdue, OwnedReply, Piece<'_>, Reply<'_>, Role, SlowSubscriber,
             Stage, State, TlsVersion, Unmasked, WindowBits;
         // Values with parts on the heap, or in the caller's memory.
-        is_value: Acceptance, ClientMessage, ClientRequest<'_>, End, ExtensionOffer, OriginPolicy, Rejection,
+        is_value: Acceptance, ClientMessage, ClientRequest<'_>, End, ExtensionOffer, OriginPolicy, OwnedCloseFrame, Rejection,
             RequestHead, Response, ResponseHead, TlsErrorKind, WebSocketUrl;
         // Handles and configurations, of which a clone stands for the same.
         is_shared: Broadcast, Certificate, ClientBuilder, Config, Deflate, Echo, Escaped<'_>, Keepalive, MaskedByKeys,

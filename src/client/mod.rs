@@ -125,8 +125,8 @@ pub use tls::{TlsError, TlsErrorKind};
 #[cfg(feature = "deflate")]
 use crate::DeflateParams;
 use crate::{
-    CloseCode, CloseFrame, Delivery, Driver, Established, Limits, Masked, Outgoing, RandomKeys, ResponseHead,
-    SendError, State,
+    CloseCode, CloseFrame, Delivery, Driver, Established, Limits, Masked, Outgoing, OwnedCloseFrame, RandomKeys,
+    ResponseHead, SendError, State,
 };
 use deadline::Deadline;
 use stream::Stream;
@@ -233,10 +233,7 @@ impl Client {
             Message::Binary(payload) => outgoing.binary(payload),
             Message::Ping(payload) => outgoing.ping(payload),
             Message::Pong(payload) => outgoing.pong(payload),
-            Message::Close(frame) => {
-                let frame = frame.as_ref().map(|(code, reason)| CloseFrame { code: *code, reason });
-                outgoing.close(frame)
-            }
+            Message::Close(frame) => outgoing.close(frame.as_ref().map(OwnedCloseFrame::as_borrowed)),
         })
     }
 
@@ -333,7 +330,7 @@ impl Client {
     ///   unchanged.
     /// - [`ClientError::Timeout`]: the server's Close did not come in time. The connection is closed.
     /// - All others as for [`receive`](Self::receive).
-    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Option<(CloseCode, String)>, ClientError> {
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Option<OwnedCloseFrame>, ClientError> {
         let deadline = Deadline::after(Some(self.timeouts.close));
         if self.tcp_state == TcpState::Open && self.driver.sender().is_open() {
             self.driver.outgoing().close(Some(CloseFrame { code, reason }))?;

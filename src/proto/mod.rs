@@ -11,7 +11,7 @@
 //! | `mask.rs` | §5.1, §5.3 | [`MaskingKey`], [`Role`], [`Masking`] |
 //! | `utf8.rs` | §8.1 | UTF-8 validation, piece by piece |
 //! | `frame.rs` | §5.2 | [`FrameHeader`]: decode and encode |
-//! | `close.rs` | §5.5.1 | [`CloseFrame`] |
+//! | `close.rs` | §5.5.1 | [`CloseFrame`], [`OwnedCloseFrame`] |
 //! | `limits.rs` | §10.4 | [`Limits`], [`Delivery`] |
 //! | `deflate/` | RFC 7692 | [`Deflate`]: permessage-deflate |
 //! | `message.rs` | §5.4 | assembles fragments into messages |
@@ -46,7 +46,7 @@ mod sender;
 mod utf8;
 mod whole_message;
 
-pub use close::CloseFrame;
+pub use close::{CloseFrame, OwnedCloseFrame};
 pub use close_code::CloseCode;
 pub use connection::{Connection, State};
 pub use deflate::Deflate;
