@@ -6,10 +6,11 @@
 //! cargo run --features http --example hyper_upgrade -- 127.0.0.1:9002
 //! ```
 //!
-//! Memory per WebSocket: a request head of at most 16 KiB, then one message of at most 1 MiB and the answers to one
-//! read, which are written before the next read. A connection of HTTP/2 has at most 100 streams. Timeouts: 10 s for the
-//! head of a request in HTTP/1.1, 30 s for a write, 1 s for the peer to end TCP or the stream. An idle WebSocket stays
-//! open; a public server would send Pings and close it if no Pong comes.
+//! Memory per WebSocket: a request head of at most 16 KiB, then one message of at most 16 MiB and the answers to one
+//! read, which are written before the next read: 16 MiB at most, of messages that compress by a thousand. A connection
+//! of HTTP/2 has at most 100 streams. Timeouts: 10 s for the head of a request in HTTP/1.1, 30 s for a write, 1 s for
+//! the peer to end TCP or the stream. An idle WebSocket stays open; a public server would send Pings and close it if no
+//! Pong comes.
 
 use std::{env, io, sync::LazyLock, time::Duration};
 
@@ -84,7 +85,7 @@ fn open(mut request: Request<Incoming>) -> Result<Response<String>, InvalidHeade
     // A server that identifies users by cookies must call `OriginPolicy::check` here.
     let response = handshake.to_http(None)?;
     let host = handshake.host().to_owned();
-    let connection = handshake.into_connection(Limits::of_bytes(MAX_MESSAGE_BYTES), Delivery::Messages);
+    let connection = handshake.into_connection(Limits::default(), Delivery::Messages);
     // The upgrade completes after hyper has written the response, so another task awaits it.
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
@@ -146,4 +147,3 @@ const MAX_STREAMS: u32 = 100;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 const READ_BYTES: usize = 16 << 10;
-const MAX_MESSAGE_BYTES: u64 = 1 << 20;

@@ -1,24 +1,27 @@
-//! An echo server on `std::net`: one thread per connection, and no dependency except the engine.
+//! An echo server on `std::net`: one thread per connection, and no dependency except the engine. It accepts
+//! permessage-deflate.
 //!
 //! ```text
 //! cargo run --example std_threads -- 127.0.0.1:9002
 //! ```
 //!
-//! Memory per connection: one message of at most 1 MiB, and the answers to one read, which are written before the next
-//! read. Timeouts: 10 s for the request, 30 s for a write, 1 s for the peer to end TCP. An idle connection keeps its
-//! thread; a public server would send Pings and close it if no Pong comes.
+//! Memory per connection: one message of at most 16 MiB, and the answers to one read, which are written before the next
+//! read: 16 MiB at most, of messages that compress by a thousand. Timeouts: 10 s for the request, 30 s for a write, 1 s
+//! for the peer to end TCP. An idle connection keeps its thread; a public server would send Pings and close it if no
+//! Pong comes.
 
 use std::{
     env,
     io::{self, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     ops::Range,
+    sync::LazyLock,
     thread,
     time::{Duration, Instant},
 };
 
 use switchboard::{
-    Connection, Delivery, Event, HeadLimits, Limits, Rejection, RequestError, RequestReader, SendError,
+    Connection, Deflate, Delivery, Event, HeadLimits, Limits, Rejection, RequestError, RequestReader, SendError,
     ServerHandshake, State,
 };
 
@@ -102,9 +105,9 @@ fn answer(
     out: &mut Vec<u8>,
 ) -> Result<Option<(Connection, usize)>, RequestError> {
     let Some((head, used)) = reader.receive(bytes)? else { return Ok(None) };
-    let handshake = ServerHandshake::from_request(&head)?;
+    let handshake = ServerHandshake::from_request(&head)?.with_deflate(&DEFLATE);
     // A server that identifies users by cookies must call `OriginPolicy::check` here.
-    let connection = handshake.accept(None, &[], Limits::of_bytes(MAX_MESSAGE_BYTES), Delivery::Messages, out)?;
+    let connection = handshake.accept(None, &[], Limits::default(), Delivery::Messages, out)?;
     Ok(Some((connection, used)))
 }
 
@@ -149,8 +152,10 @@ fn read_until(stream: &mut TcpStream, buffer: &mut [u8], deadline: Instant) -> i
     stream.read(buffer)
 }
 
+/// The compressors and their memory budget, shared by all connections.
+static DEFLATE: LazyLock<Deflate> = LazyLock::new(Deflate::default);
+
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 const READ_BYTES: usize = 16 << 10;
-const MAX_MESSAGE_BYTES: u64 = 1 << 20;

@@ -186,9 +186,9 @@ pub use proto::{
     Deflate, DeflateResponseError, Delivery, Driver, EncodedHeader, Escaped, Established, Event, Events,
     ExtensionOffer, FixedOutput, FrameHeader, HandshakeError, HeadError, HeadLimits, HeaderRules, HttpVersion,
     Incoming, InvalidHeader, KeySource, Limits, Masked, Masking, MaskingKey, Message, MessageKind, Next, Opcode,
-    OriginPolicy, Outgoing, Output, OwnedReply, Piece, Prepared, ProtocolError, Receiver, Rejection, Reply,
-    RequestError, RequestHead, RequestReader, ReservedOpcode, ResponseHead, ResponseReader, Role, Room, SendError,
-    Sender, ServerHandshake, SpareBuffer, State, Unmasked, reason_phrase,
+    OriginPolicy, Outgoing, Output, OwnedCloseFrame, OwnedReply, Piece, Prepared, ProtocolError, Receiver, Rejection,
+    Reply, RequestError, RequestHead, RequestReader, ReservedOpcode, ResponseHead, ResponseReader, Role, Room,
+    SendError, Sender, ServerHandshake, SpareBuffer, State, Unmasked, reason_phrase,
 };
 #[cfg(feature = "deflate")]
 pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};

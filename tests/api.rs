@@ -55,7 +55,7 @@ fn each_public_type_has_the_traits_of_its_kind() {
             WindowBits, Wish;
         // Values with parts on the heap, or in the caller's memory.
         is_value: Acceptance, ClientMessage, ClientRequest<'_>, End, EventFromPeer<'_>, ExtensionOffer, OriginPolicy,
-            Rejection, RequestHead, Response, ResponseHead, TlsErrorKind, WebSocketUrl;
+            OwnedCloseFrame, Rejection, RequestHead, Response, ResponseHead, TlsErrorKind, WebSocketUrl;
         // Handles and configurations, of which a clone stands for the same.
         is_shared: Backoff, Broadcast, Certificate, ClientBuilder, Config, Deflate, Echo, Emitter, Escaped<'_>,
             Keepalive, MaskedByKeys, Prepared, ReconnectingHandle, Remote, Stopper, TlsConfig, Waker;

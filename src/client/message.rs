@@ -1,6 +1,6 @@
 //! The messages that a client sends and receives.
 
-use crate::{CloseCode, Event, Message as Borrowed};
+use crate::{Event, Message as Borrowed, OwnedCloseFrame};
 
 /// A message or a control frame, for [`Client::send`](super::Client::send) and
 /// [`Client::receive`](super::Client::receive).
@@ -27,7 +27,7 @@ pub enum Message {
     Pong(Vec<u8>),
     /// A Close with code and reason, or with neither. A received Close has been answered already, and is the last
     /// message.
-    Close(Option<(CloseCode, String)>),
+    Close(Option<OwnedCloseFrame>),
 }
 
 impl Message {
@@ -57,7 +57,7 @@ impl Message {
             Event::Binary(bytes) => Some(Self::Binary(bytes.to_owned())),
             Event::Ping(payload) => Some(Self::Ping(payload.to_owned())),
             Event::Pong(payload) => Some(Self::Pong(payload.to_owned())),
-            Event::Close(frame) => Some(Self::Close(frame.map(|frame| (frame.code, frame.reason.to_owned())))),
+            Event::Close(frame) => Some(Self::Close(frame.map(OwnedCloseFrame::from))),
             Event::Piece(_) => None,
         }
     }

@@ -142,7 +142,7 @@ pub use waker::Waker;
 
 #[cfg(feature = "deflate")]
 use crate::DeflateParams;
-use crate::{CloseCode, Connection, Delivery, Established, Limits, RandomKeys, ResponseHead, State};
+use crate::{CloseCode, Connection, Delivery, Established, Limits, OwnedCloseFrame, RandomKeys, ResponseHead, State};
 use deadline::Deadline;
 use link::Link;
 use stream::Stream;
@@ -363,7 +363,7 @@ impl Client {
     ///   unchanged.
     /// - [`ClientError::Timeout`]: the server's Close did not come in time. The connection is closed.
     /// - All others as for [`receive`](Self::receive).
-    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Option<(CloseCode, String)>, ClientError> {
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Option<OwnedCloseFrame>, ClientError> {
         self.receiving.close(code, reason)
     }
 

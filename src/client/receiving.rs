@@ -8,7 +8,7 @@ use super::{
     link::{Link, Turn},
     stream::Stream,
 };
-use crate::{CloseCode, CloseFrame, OwnedReply, Receiver};
+use crate::{CloseCode, CloseFrame, OwnedCloseFrame, OwnedReply, Receiver};
 
 /// The receiving half of a [`Client`](super::Client), from [`Client::split`](super::Client::split).
 ///
@@ -84,7 +84,7 @@ impl ReceivingHalf {
     }
 
     /// Performs the closing handshake: see [`Client::close`](super::Client::close).
-    pub(super) fn close(&mut self, code: CloseCode, reason: &str) -> Result<Option<(CloseCode, String)>, ClientError> {
+    pub(super) fn close(&mut self, code: CloseCode, reason: &str) -> Result<Option<OwnedCloseFrame>, ClientError> {
         let deadline = Deadline::after(Some(self.timeouts.close));
         let mut refused = None;
         if let Some(mut turn) = self.link.turn(deadline)

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{ClientError, Message, Stage, deadline::Deadline, link::Link};
-use crate::{CloseCode, CloseFrame, Masked, RandomKeys, SendError, Sender};
+use crate::{CloseCode, CloseFrame, Masked, OwnedCloseFrame, RandomKeys, SendError, Sender};
 
 /// The sending half of a [`Client`](super::Client), from [`Client::split`](super::Client::split).
 ///
@@ -31,10 +31,7 @@ impl SendingHalf {
             Message::Binary(payload) => sender.binary(payload, out),
             Message::Ping(payload) => sender.ping(payload, out),
             Message::Pong(payload) => sender.pong(payload, out),
-            Message::Close(frame) => {
-                let frame = frame.as_ref().map(|(code, reason)| CloseFrame { code: *code, reason });
-                sender.close(frame, out)
-            }
+            Message::Close(frame) => sender.close(frame.as_ref().map(OwnedCloseFrame::as_borrowed), out),
         })
     }
 

@@ -4,6 +4,8 @@
 //!
 //! [§5.5.1]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
 
+use alloc::{borrow::ToOwned, string::String};
+
 use super::{CloseCode, ProtocolError, SendError, utf8};
 
 /// The code and the reason of a Close frame. A Close frame without payload is `None` of `Option<CloseFrame>`.
@@ -49,5 +51,42 @@ impl<'a> CloseFrame<'a> {
         code.copy_from_slice(&self.code.get().to_be_bytes());
         reason.copy_from_slice(self.reason.as_bytes());
         Ok(2 + length)
+    }
+}
+
+/// A [`CloseFrame`] that owns its reason, to keep it or to pass it to another task.
+///
+/// ```rust
+/// use switchboard::{CloseCode, CloseFrame, OwnedCloseFrame};
+///
+/// let kept = OwnedCloseFrame::new(CloseCode::GOING_AWAY, "restart");
+/// assert_eq!(kept.as_borrowed(), CloseFrame { code: CloseCode::GOING_AWAY, reason: "restart" });
+/// assert_eq!(OwnedCloseFrame::from(kept.as_borrowed()), kept);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OwnedCloseFrame {
+    /// Why the connection is closed.
+    pub code: CloseCode,
+    /// A text for logs, not for users: at most 123 bytes, often empty.
+    pub reason: String,
+}
+
+impl OwnedCloseFrame {
+    /// Makes a frame. A code that must not be sent, or a reason of more than 123 bytes, is refused when it is sent.
+    #[must_use]
+    pub fn new(code: CloseCode, reason: impl Into<String>) -> Self {
+        Self { code, reason: reason.into() }
+    }
+
+    /// Returns the same frame, borrowed: what [`Sender::close`](crate::Sender::close) takes.
+    #[must_use]
+    pub fn as_borrowed(&self) -> CloseFrame<'_> {
+        CloseFrame { code: self.code, reason: &self.reason }
+    }
+}
+
+impl From<CloseFrame<'_>> for OwnedCloseFrame {
+    fn from(frame: CloseFrame<'_>) -> Self {
+        Self { code: frame.code, reason: frame.reason.to_owned() }
     }
 }

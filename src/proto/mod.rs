@@ -11,7 +11,7 @@
 //! | `mask.rs` | §5.1, §5.3 | [`MaskingKey`], [`Role`], [`Masking`] |
 //! | `utf8.rs` | §8.1 | UTF-8 validation, piece by piece |
 //! | `frame.rs` | §5.2 | [`FrameHeader`]: decode and encode |
-//! | `close.rs` | §5.5.1 | [`CloseFrame`] |
+//! | `close.rs` | §5.5.1 | [`CloseFrame`], [`OwnedCloseFrame`] |
 //! | `limits.rs` | §10.4 | [`Limits`], [`Delivery`] |
 //! | `deflate/` | RFC 7692 | [`Deflate`]: permessage-deflate |
 //! | `spare.rs` | | [`SpareBuffer`]: the buffer of a large message, kept for the next one |
@@ -48,7 +48,7 @@ mod spare;
 mod utf8;
 mod whole_message;
 
-pub use close::CloseFrame;
+pub use close::{CloseFrame, OwnedCloseFrame};
 pub use close_code::CloseCode;
 pub use connection::{Connection, State};
 pub use deflate::Deflate;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use switchboard::{
-    CloseCode,
+    CloseCode, OwnedCloseFrame,
     client::{Client, ClientError, Message, ReceivingHalf, SendingHalf, Stage, Waker},
 };
 
@@ -48,7 +48,7 @@ fn one_half_sends_while_the_other_receives() {
                     assert_eq!(receiving.receive().unwrap(), Message::Text(format!("{number}")));
                 }
                 let close = receiving.receive().unwrap();
-                assert_eq!(close, Message::Close(Some((CloseCode::NORMAL_CLOSURE, String::new()))));
+                assert_eq!(close, Message::Close(Some(OwnedCloseFrame::new(CloseCode::NORMAL_CLOSURE, ""))));
                 assert!(!receiving.is_open());
                 assert!(matches!(receiving.receive(), Err(ClientError::Closed)));
             });

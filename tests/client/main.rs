@@ -24,8 +24,8 @@ use std::{
 
 use peer::{builder, serve};
 use switchboard::{
-    ClientHandshakeError, CloseCode, CloseFrame, Delivery, HeadLimits, InvalidHeader, Limits, ProtocolError, SendError,
-    ServerHandshake, State,
+    ClientHandshakeError, CloseCode, CloseFrame, Delivery, HeadLimits, InvalidHeader, Limits, OwnedCloseFrame,
+    ProtocolError, SendError, ServerHandshake, State,
     client::{Client, ClientError, Message, Stage, UrlError},
 };
 
@@ -168,7 +168,7 @@ fn a_ping_is_answered_before_it_is_returned() {
 fn close_drops_later_messages_and_lets_the_server_end_tcp_first() {
     let server = serve(|mut peer| {
         peer.open();
-        assert_eq!(peer.next(), Message::Close(Some((CloseCode::new(4000), "done".into()))));
+        assert_eq!(peer.next(), Message::Close(Some(OwnedCloseFrame::new(CloseCode::new(4000), "done"))));
         peer.write(b"\x81\x04late");
         peer.close(Some(CloseFrame { code: CloseCode::new(4000), reason: "bye" }));
         peer.expect_silence();
@@ -176,7 +176,7 @@ fn close_drops_later_messages_and_lets_the_server_end_tcp_first() {
     });
     let mut client = server.connect();
     let answer = client.close(CloseCode::new(4000), "done").unwrap();
-    assert_eq!(answer, Some((CloseCode::new(4000), "bye".into())));
+    assert_eq!(answer, Some(OwnedCloseFrame::new(CloseCode::new(4000), "bye")));
     assert_closed(&mut client);
     server.finish();
 }
@@ -207,13 +207,13 @@ fn the_close_of_the_server_is_echoed_and_the_server_ends_tcp_first() {
         peer.open();
         peer.write(b"\x81\x02hi");
         peer.close(Some(CloseFrame { code: CloseCode::GOING_AWAY, reason: "down" }));
-        assert_eq!(peer.next(), Message::Close(Some((CloseCode::GOING_AWAY, String::new()))));
+        assert_eq!(peer.next(), Message::Close(Some(OwnedCloseFrame::new(CloseCode::GOING_AWAY, ""))));
         peer.expect_silence();
         peer.end();
     });
     let mut client = server.connect();
     assert_eq!(client.receive().unwrap(), Message::Text("hi".into()));
-    assert_eq!(client.receive().unwrap(), Message::Close(Some((CloseCode::GOING_AWAY, "down".into()))));
+    assert_eq!(client.receive().unwrap(), Message::Close(Some(OwnedCloseFrame::new(CloseCode::GOING_AWAY, "down"))));
     assert_closed(&mut client);
     server.finish();
 }
@@ -278,7 +278,7 @@ fn a_protocol_error_fails_the_connection_with_a_close_that_reaches_the_server() 
             // Input that the client does not read must not cause a reset that overtakes its Close.
             peer.write(&[0; 40_000]);
             let reason = expected.reason().to_owned();
-            assert_eq!(peer.next(), Message::Close(Some((expected.close_code(), reason))));
+            assert_eq!(peer.next(), Message::Close(Some(OwnedCloseFrame::new(expected.close_code(), reason))));
             peer.expect_end();
         });
         let mut client = builder().limits(Limits::of_bytes(1024)).connect(&server.url()).unwrap();
@@ -326,7 +326,7 @@ fn a_close_is_received_after_a_failed_send() {
     assert!(matches!(error, ClientError::Disconnected), "{error:?}");
     let refused = client.send_text("more");
     assert!(matches!(refused, Err(ClientError::Closed)), "{refused:?}");
-    assert_eq!(client.receive().unwrap(), Message::Close(Some((CloseCode::POLICY_VIOLATION, String::new()))));
+    assert_eq!(client.receive().unwrap(), Message::Close(Some(OwnedCloseFrame::new(CloseCode::POLICY_VIOLATION, ""))));
     assert_closed(&mut client);
     server.finish();
 }

@@ -9,7 +9,8 @@ use std::{
 };
 
 use switchboard::{
-    CloseFrame, Connection, Delivery, Event, HeadLimits, Limits, RequestHead, RequestReader, ServerHandshake,
+    CloseFrame, Connection, Delivery, Event, HeadLimits, Limits, OwnedCloseFrame, RequestHead, RequestReader,
+    ServerHandshake,
     client::{Client, ClientBuilder, Message},
 };
 
@@ -153,7 +154,7 @@ impl Peer {
                 Event::Binary(bytes) => Message::Binary(bytes.to_owned()),
                 Event::Ping(payload) => Message::Ping(payload.to_owned()),
                 Event::Pong(payload) => Message::Pong(payload.to_owned()),
-                Event::Close(frame) => Message::Close(frame.map(|frame| (frame.code, frame.reason.to_owned()))),
+                Event::Close(frame) => Message::Close(frame.map(OwnedCloseFrame::from)),
                 other => panic!("{other:?}"),
             });
             let left = events.unread();
@@ -188,7 +189,7 @@ impl Peer {
                 Message::Binary(bytes) => sender.binary(bytes, &mut out).unwrap(),
                 Message::Ping(payload) => sender.pong(payload, &mut out).unwrap(),
                 Message::Close(frame) => {
-                    let frame = frame.as_ref().map(|(code, _)| CloseFrame { code: *code, reason: "" });
+                    let frame = frame.as_ref().map(|frame| CloseFrame { code: frame.code, reason: "" });
                     sender.close(frame, &mut out).unwrap();
                 }
                 _ => {}

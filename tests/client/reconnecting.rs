@@ -4,7 +4,7 @@
 use std::{sync::mpsc, thread, time::Duration};
 
 use switchboard::{
-    CloseCode, CloseFrame,
+    CloseCode, CloseFrame, OwnedCloseFrame,
     client::{Backoff, Client, ClientError, Loss, Message, ReconnectEvent, ReconnectingClient, Stage, WhenFull},
 };
 
@@ -117,7 +117,7 @@ fn after_a_loss_it_comes_back_resumes_and_sends_what_waited() {
     expect_text(&mut client, "b");
     handle.close(CloseCode::NORMAL_CLOSURE, "");
     let (loss, unsent) = expect_closed(&mut client);
-    assert!(matches!(loss, Loss::Closed(Some((CloseCode::NORMAL_CLOSURE, _)))), "{loss:?}");
+    assert!(matches!(loss, Loss::Closed(Some(OwnedCloseFrame { code: CloseCode::NORMAL_CLOSURE, .. }))), "{loss:?}");
     assert_eq!(unsent, []);
     assert!(matches!(handle.send("late"), Err(ClientError::Closed)));
     server.finish();
@@ -163,7 +163,7 @@ fn a_server_decides_whether_and_when_the_client_comes_back() {
 fn retry_if_decides_otherwise() {
     let server = serve_each(vec![closing(CloseCode::NORMAL_CLOSURE), closing(CloseCode::GOING_AWAY)]);
     let mut client = client(&server);
-    client.retry_if(|loss| matches!(loss, Loss::Closed(Some((CloseCode::NORMAL_CLOSURE, _)))));
+    client.retry_if(|loss| matches!(loss, Loss::Closed(Some(OwnedCloseFrame { code: CloseCode::NORMAL_CLOSURE, .. }))));
     expect_opened(&mut client);
     expect_waiting(&mut client);
     expect_opened(&mut client);
@@ -209,7 +209,7 @@ fn another_thread_ends_it_while_it_waits_for_a_message_and_for_its_next_attempt(
         Box::new(|mut peer: Peer| {
             peer.open();
             let close = peer.next();
-            assert_eq!(close, Message::Close(Some((CloseCode::GOING_AWAY, "bye".into()))));
+            assert_eq!(close, Message::Close(Some(OwnedCloseFrame::new(CloseCode::GOING_AWAY, "bye"))));
             peer.close(Some(CloseFrame { code: CloseCode::GOING_AWAY, reason: "" }));
             peer.end();
         }),

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, io::ErrorKind, net::TcpStream, sync::mpsc, time::Duration};
 
-use switchboard::{CloseCode, Config, ConnectionId, End, Message, ProtocolError, client::Message as Received};
+use switchboard::{
+    CloseCode, Config, ConnectionId, End, Message, OwnedCloseFrame, ProtocolError, client::Message as Received,
+};
 use switchboard_tests::server::{
     LONG, OPENING, Raw, Service, TestServer, config, expect_text, frame, header, round_trip, serve,
 };
@@ -259,7 +261,7 @@ fn a_stop_sends_1001_and_cuts_off_peers_that_do_not_answer() {
     let mut idle = Raw::connect(server.address);
     round_trip(&mut answering);
     server.stop();
-    let Received::Close(Some((code, _))) = answering.receive().unwrap() else { panic!("no Close") };
+    let Received::Close(Some(OwnedCloseFrame { code, .. })) = answering.receive().unwrap() else { panic!("no Close") };
     assert_eq!(code, CloseCode::GOING_AWAY);
     // A connection without a request is ended at once.
     idle.expect_end();

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use switchboard::{
-    Acceptance, CloseCode, Message, Rejection, SendError,
+    Acceptance, CloseCode, Message, OwnedCloseFrame, Rejection, SendError,
     client::{ClientError, Message as Received},
 };
 use switchboard_tests::server::{
@@ -22,7 +22,10 @@ fn messages_of_all_lengths_come_back() {
         client.send_binary(&bytes).unwrap();
         assert_eq!(client.receive().unwrap(), Received::Binary(bytes), "binary of {length}");
     }
-    assert_eq!(client.close(CloseCode::NORMAL_CLOSURE, "").unwrap(), Some((CloseCode::NORMAL_CLOSURE, String::new())));
+    assert_eq!(
+        client.close(CloseCode::NORMAL_CLOSURE, "").unwrap(),
+        Some(OwnedCloseFrame::new(CloseCode::NORMAL_CLOSURE, ""))
+    );
 }
 
 #[test]

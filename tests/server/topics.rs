@@ -8,7 +8,7 @@ use std::{
 };
 
 use switchboard::{
-    CloseCode, ConnectionId, Message,
+    CloseCode, ConnectionId, Message, OwnedCloseFrame,
     client::{Client, Message as Received},
 };
 use switchboard_tests::server::{Service, TestServer, config, expect_text, round_trip, serve};
@@ -302,7 +302,7 @@ fn commands_from_another_thread_are_executed_in_order() {
     for text in ["1", "2", "3"] {
         expect_text(&mut client, text);
     }
-    assert_eq!(client.receive().unwrap(), Received::Close(Some((CloseCode::new(4001), "go".into()))));
+    assert_eq!(client.receive().unwrap(), Received::Close(Some(OwnedCloseFrame::new(CloseCode::new(4001), "go"))));
     other_thread.join().unwrap();
 }
 
@@ -336,7 +336,7 @@ fn a_batch_is_executed_in_order_once_it_is_posted() {
             expect_text(client, "of each who is still subscribed");
         }
         expect_text(client, "3");
-        assert_eq!(client.receive().unwrap(), Received::Close(Some((CloseCode::new(4001), "go".into()))));
+        assert_eq!(client.receive().unwrap(), Received::Close(Some(OwnedCloseFrame::new(CloseCode::new(4001), "go"))));
     }
 }
 
@@ -347,7 +347,10 @@ fn a_close_from_another_thread_that_cannot_be_written_becomes_1011() {
     {
         let (mut client, id) = server.client_with_id();
         server.remote.close(id, code, &reason);
-        assert_eq!(client.receive().unwrap(), Received::Close(Some((CloseCode::INTERNAL_ERROR, String::new()))));
+        assert_eq!(
+            client.receive().unwrap(),
+            Received::Close(Some(OwnedCloseFrame::new(CloseCode::INTERNAL_ERROR, "")))
+        );
     }
 }
 

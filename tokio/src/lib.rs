@@ -29,6 +29,6 @@ pub use split::{SplitSink, SplitStream};
 /// What this crate's API names of the engine.
 pub use switchboard::{
     ClientHandshakeError, CloseCode, Connection, Deflate, DeflateConfig, HandshakeError, HeadError, HeadLimits,
-    InvalidHeader, Limits, Masked, Masking, Prepared, ProtocolError, RandomKeys, Rejection, RequestHead, ResponseHead,
-    SendError, Sender, ServerHandshake, Unmasked, UrlError, WebSocketUrl,
+    InvalidHeader, Limits, Masked, Masking, OwnedCloseFrame, Prepared, ProtocolError, RandomKeys, Rejection,
+    RequestHead, ResponseHead, SendError, Sender, ServerHandshake, Unmasked, UrlError, WebSocketUrl,
 };

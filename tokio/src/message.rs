@@ -1,9 +1,19 @@
 //! The messages that a connection receives and sends.
 
-use switchboard::{CloseCode, CloseFrame, Event, Masking, SendError, Sender};
+use switchboard::{Event, Masking, Message as Borrowed, OwnedCloseFrame, SendError, Sender};
 
 /// A message or a control frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// ```
+/// use switchboard::Message as Borrowed;
+/// use switchboard_tokio::Message;
+///
+/// let message = Message::text("hello");
+/// // The engine's `Message` borrows.
+/// assert_eq!(message.as_borrowed(), Some(Borrowed::Text("hello")));
+/// assert_eq!(Message::from(Borrowed::Binary(&[1, 2])), Message::binary([1, 2]));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Message {
     /// A whole text message.
@@ -15,7 +25,7 @@ pub enum Message {
     /// A Pong with at most 125 bytes.
     Pong(Vec<u8>),
     /// A Close with code and reason, or with neither. A received Close is answered already, and is the last message.
-    Close(Option<(CloseCode, String)>),
+    Close(Option<OwnedCloseFrame>),
 }
 
 impl Message {
@@ -40,6 +50,16 @@ impl Message {
         }
     }
 
+    /// Returns a text or binary message, borrowed; `None` for a control frame.
+    #[must_use]
+    pub fn as_borrowed(&self) -> Option<Borrowed<'_>> {
+        match self {
+            Self::Text(text) => Some(Borrowed::Text(text)),
+            Self::Binary(payload) => Some(Borrowed::Binary(payload)),
+            Self::Ping(_) | Self::Pong(_) | Self::Close(_) => None,
+        }
+    }
+
     /// Copies an event. Returns `None` for a piece of a message, which a connection with whole messages never has.
     pub(crate) fn from_event(event: &Event<'_>) -> Option<Self> {
         match *event {
@@ -47,7 +67,7 @@ impl Message {
             Event::Binary(payload) => Some(Self::Binary(payload.to_owned())),
             Event::Ping(payload) => Some(Self::Ping(payload.to_owned())),
             Event::Pong(payload) => Some(Self::Pong(payload.to_owned())),
-            Event::Close(frame) => Some(Self::Close(frame.map(|frame| (frame.code, frame.reason.to_owned())))),
+            Event::Close(frame) => Some(Self::Close(frame.map(OwnedCloseFrame::from))),
             _ => None,
         }
     }
@@ -81,9 +101,16 @@ impl Message {
             Self::Binary(payload) => sender.binary(payload, out),
             Self::Ping(payload) => sender.ping(payload, out),
             Self::Pong(payload) => sender.pong(payload, out),
-            Self::Close(frame) => {
-                sender.close(frame.as_ref().map(|(code, reason)| CloseFrame { code: *code, reason }), out)
-            }
+            Self::Close(frame) => sender.close(frame.as_ref().map(OwnedCloseFrame::as_borrowed), out),
+        }
+    }
+}
+
+impl From<Borrowed<'_>> for Message {
+    fn from(message: Borrowed<'_>) -> Self {
+        match message {
+            Borrowed::Text(text) => Self::Text(text.to_owned()),
+            Borrowed::Binary(payload) => Self::Binary(payload.to_owned()),
         }
     }
 }

@@ -6,7 +6,7 @@ mod example;
 
 use std::{net::Ipv4Addr, time::Duration};
 
-use switchboard_tokio::{ClientSocket, CloseCode, Message, connect};
+use switchboard_tokio::{ClientSocket, CloseCode, Message, OwnedCloseFrame, connect};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -49,7 +49,7 @@ async fn all_in_a_room_get_what_one_says_until_the_chat_stops() {
     stop.send(()).expect("the server runs");
     for client in [&mut red, &mut blue] {
         let close = next(client).await;
-        assert_eq!(close, Message::Close(Some((CloseCode::GOING_AWAY, String::new()))));
+        assert_eq!(close, Message::Close(Some(OwnedCloseFrame::new(CloseCode::GOING_AWAY, ""))));
         assert!(timeout(TIME, client.next()).await.expect("in time").is_none());
     }
     timeout(TIME, serving).await.expect("in time").expect("the task ends").expect("it stops");

@@ -2,7 +2,10 @@
 
 use std::{io::BufRead as _, path::Path, process::Command, time::Instant};
 
-use switchboard::client::{Client, ClientError, Message};
+use switchboard::{
+    OwnedCloseFrame,
+    client::{Client, ClientError, Message},
+};
 use switchboard_tests::server::{OPENING, Raw, builder, expect_text, round_trip};
 
 use crate::support::program::{self, PATH, start};
@@ -54,7 +57,7 @@ fn echo_echoes_and_broadcast_reaches_others() {
     client.send_text("0123456789").unwrap();
     expect_text(&mut client, "0123456789");
     client.send_text("0123456789a").unwrap();
-    let Message::Close(Some((code, _))) = client.receive().unwrap() else { panic!("no Close") };
+    let Message::Close(Some(OwnedCloseFrame { code, .. })) = client.receive().unwrap() else { panic!("no Close") };
     assert_eq!(code.get(), 1009);
 
     let broadcast = start(&["broadcast", "--to", "others", "--workers", "1", "--origin", "https://page.example"]);
@@ -141,7 +144,9 @@ fn a_signal_sends_1001_to_all_and_ends_the_program_with_0() {
         clients.iter_mut().for_each(round_trip);
         program.signal(signal);
         for client in &mut clients {
-            let Message::Close(Some((code, _))) = client.receive().unwrap() else { panic!("no Close") };
+            let Message::Close(Some(OwnedCloseFrame { code, .. })) = client.receive().unwrap() else {
+                panic!("no Close")
+            };
             assert_eq!(code.get(), 1001);
         }
         assert_eq!(program.wait().code(), Some(0), "{signal}");

@@ -7,7 +7,7 @@ use std::{
 
 use super::outbox::Outbox;
 use crate::{
-    CloseCode,
+    CloseCode, OwnedCloseFrame,
     client::{ClientError, Message, Waker},
 };
 
@@ -35,8 +35,8 @@ impl ReconnectingHandle {
     pub fn send(&self, message: impl Into<Message>) -> Result<(), ClientError> {
         match message.into() {
             Message::Close(frame) => {
-                let (code, reason) = frame.unwrap_or((CloseCode::NORMAL_CLOSURE, String::new()));
-                self.close(code, &reason);
+                let frame = frame.unwrap_or_else(|| OwnedCloseFrame::new(CloseCode::NORMAL_CLOSURE, ""));
+                self.close(frame.code, &frame.reason);
                 Ok(())
             }
             message => self.0.outbox().send(message),

@@ -18,7 +18,7 @@ use std::{
 };
 
 use super::{Client, ClientBuilder, ClientError, Message, ReceivingHalf, retry::is_retryable_close};
-use crate::{CloseCode, Keepalive, Overdue};
+use crate::{CloseCode, Keepalive, Overdue, OwnedCloseFrame};
 pub use backoff::{Backoff, Wish};
 pub use handle::ReconnectingHandle;
 use handle::Shared;
@@ -104,7 +104,7 @@ pub enum ReconnectEvent {
 #[non_exhaustive]
 pub enum Loss {
     /// The server has sent a Close, with or without a code: to end the connection, or as the answer to ours.
-    Closed(Option<(CloseCode, String)>),
+    Closed(Option<OwnedCloseFrame>),
     /// The connection or the attempt has failed.
     Failed(ClientError),
     /// The server was silent for too long, also after a Ping.
@@ -118,7 +118,7 @@ impl Loss {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Closed(frame) => is_retryable_close(frame.as_ref().map(|(code, _)| *code)),
+            Self::Closed(frame) => is_retryable_close(frame.as_ref().map(|frame| frame.code)),
             Self::Failed(error) => error.is_retryable(),
             Self::Silent => true,
             Self::Cancelled => false,
@@ -128,7 +128,10 @@ impl Loss {
     /// Returns what the server wishes about the next attempt.
     fn wish(&self) -> Wish {
         match self {
-            Self::Closed(Some((CloseCode::SERVICE_RESTART | CloseCode::TRY_AGAIN_LATER, _))) => Wish::Restart,
+            Self::Closed(Some(OwnedCloseFrame {
+                code: CloseCode::SERVICE_RESTART | CloseCode::TRY_AGAIN_LATER,
+                ..
+            })) => Wish::Restart,
             Self::Failed(error) => error.retry_after().map_or(Wish::None, Wish::After),
             Self::Closed(_) | Self::Silent | Self::Cancelled => Wish::None,
         }
@@ -139,10 +142,10 @@ impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed(None) => f.write_str("the server closed the connection without a code"),
-            Self::Closed(Some((code, reason))) if reason.is_empty() => {
+            Self::Closed(Some(OwnedCloseFrame { code, reason })) if reason.is_empty() => {
                 write!(f, "the server closed the connection with code {}", code.get())
             }
-            Self::Closed(Some((code, reason))) => {
+            Self::Closed(Some(OwnedCloseFrame { code, reason })) => {
                 write!(f, "the server closed the connection with code {}: {}", code.get(), crate::Escaped::new(reason))
             }
             Self::Failed(error) => error.fmt(f),

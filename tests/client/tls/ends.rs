@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 
 use switchboard::{
-    CloseCode, CloseFrame,
+    CloseCode, CloseFrame, OwnedCloseFrame,
     client::{ClientError, Message, TlsErrorKind},
 };
 
@@ -51,7 +51,7 @@ fn after_the_closing_handshake_the_server_may_leave_close_notify_out() {
         });
         let mut client = setting.connect(&server);
         let answer = client.close(CloseCode::NORMAL_CLOSURE, "");
-        assert_eq!(answer.unwrap(), Some((CloseCode::NORMAL_CLOSURE, "bye".into())), "{name}");
+        assert_eq!(answer.unwrap(), Some(OwnedCloseFrame::new(CloseCode::NORMAL_CLOSURE, "bye")), "{name}");
         assert_closed(&mut client);
         server.finish();
     }
@@ -75,7 +75,7 @@ fn the_client_sends_close_notify_after_its_close_frame_and_lets_the_server_end_t
             peer.end();
         });
         let mut client = setting.connect(&server);
-        assert_eq!(client.receive().unwrap(), Message::Close(Some((CloseCode::GOING_AWAY, String::new()))));
+        assert_eq!(client.receive().unwrap(), Message::Close(Some(OwnedCloseFrame::new(CloseCode::GOING_AWAY, ""))));
         assert_closed(&mut client);
         server.finish();
     }
@@ -88,7 +88,7 @@ fn a_protocol_error_is_answered_by_a_close_frame_and_close_notify() {
         peer.open();
         peer.write(b"\x83\x00");
         peer.write(&[0; 40_000]);
-        assert!(matches!(peer.next(), Message::Close(Some((CloseCode::PROTOCOL_ERROR, _)))));
+        assert!(matches!(peer.next(), Message::Close(Some(OwnedCloseFrame { code: CloseCode::PROTOCOL_ERROR, .. }))));
         assert_eq!(peer.stream.read(&mut [0]).unwrap(), 0);
         peer.end();
     });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::SinkExt;
-use switchboard::CloseCode;
+use switchboard::{CloseCode, OwnedCloseFrame};
 use switchboard_tokio::{Config, Error, Message, SendError, Stage};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -18,7 +18,7 @@ async fn either_end_closes_and_both_end_cleanly() {
     for bytes in [1, 4096] {
         for server_first in [true, false] {
             let (mut server, mut client) = pair(bytes);
-            let expected = Message::Close(Some((CloseCode::GOING_AWAY, "bye".to_owned())));
+            let expected = Message::Close(Some(OwnedCloseFrame::new(CloseCode::GOING_AWAY, "bye")));
             let (closed, received, after) = if server_first {
                 let close = async { server.close(CloseCode::GOING_AWAY, "bye").await };
                 let receive = async { (client.next().await, client.next().await) };
@@ -119,7 +119,7 @@ async fn the_answer_to_a_close_is_written_before_the_close_is_returned() {
     // The peer's half of the stream ends with its Close.
     far.shutdown().await.expect("it can be ended");
     let close = server.next().await.expect("a Close").expect("a Close");
-    assert_eq!(close, Message::Close(Some((CloseCode::NORMAL_CLOSURE, String::new()))));
+    assert_eq!(close, Message::Close(Some(OwnedCloseFrame::new(CloseCode::NORMAL_CLOSURE, ""))));
     drop(server);
     assert_eq!(read_all(&mut far).await, b"\x81\x06before\x88\x02\x03\xe8");
 }

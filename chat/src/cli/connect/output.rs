@@ -11,7 +11,7 @@ use std::{
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 use switchboard::{
-    CloseCode,
+    CloseCode, OwnedCloseFrame,
     client::{ClientError, Loss, Message, ReconnectEvent},
 };
 
@@ -90,7 +90,7 @@ impl Output {
     /// Says how the connection ended, unless this side ended it and all is well.
     fn end(&self, loss: &Loss) {
         match loss {
-            Loss::Closed(Some((CloseCode::NORMAL_CLOSURE, reason)))
+            Loss::Closed(Some(OwnedCloseFrame { code: CloseCode::NORMAL_CLOSURE, reason }))
                 if reason.is_empty() && self.session.is_closed() => {}
             loss if self.session.is_as_wished(loss) => self.note(&reason(loss)),
             loss => self.error(&reason(loss)),
@@ -117,7 +117,7 @@ impl Output {
 
     fn loss(&self, loss: &Loss) -> io::Result<()> {
         self.json(|| match loss {
-            Loss::Closed(Some((code, reason))) => json!({ "opcode": "close", "code": code.get(), "reason": reason }),
+            Loss::Closed(Some(frame)) => json!({ "opcode": "close", "code": frame.code.get(), "reason": frame.reason }),
             Loss::Closed(None) => json!({ "opcode": "close" }),
             loss => json!({ "state": "failed", "reason": reason(loss) }),
         })

@@ -65,7 +65,7 @@ impl Session {
     /// Returns whether this is the end that the user wanted.
     pub(super) fn is_as_wished(&self, loss: &Loss) -> bool {
         match loss {
-            Loss::Closed(Some((code, _))) => matches!(*code, CloseCode::NORMAL_CLOSURE | CloseCode::GOING_AWAY),
+            Loss::Closed(Some(frame)) => matches!(frame.code, CloseCode::NORMAL_CLOSURE | CloseCode::GOING_AWAY),
             Loss::Closed(None) | Loss::Cancelled => self.is_closed(),
             _ => false,
         }

@@ -187,7 +187,7 @@ impl ChatUser {
             return Some(match self.client.receive() {
                 Ok(Message::Text(text)) => Ok(parse(&text)),
                 Ok(Message::Ping(_)) => continue,
-                Ok(Message::Close(close)) => Err(close.map_or(End::Cut, |(code, _)| End::Closed(code.get()))),
+                Ok(Message::Close(close)) => Err(close.map_or(End::Cut, |frame| End::Closed(frame.code.get()))),
                 Ok(other) => panic!("unexpected message {other:?}"),
                 Err(ClientError::Disconnected | ClientError::Io(_) | ClientError::Closed) => Err(End::Cut),
                 Err(ClientError::Timeout(_)) => return None,
