@@ -76,7 +76,7 @@ fn receiving(run: &Run, options: &Options) -> Outcome<(Table, Plot)> {
     };
     let (mut table, plot) = Engines::receiving().compared(run, options, title, &RECEIVED, add_all)?;
     table.note(
-        "Each is measured with reads of 16, 64 and 128 KiB and shown with the best of these, uWebSockets with 64 KiB. \
+        "Each is measured with reads of 16, 32, 64 and 128 KiB and shown with the best of these, uWebSockets with 64 KiB. \
          Where the program makes the read buffer, its place in the page varies.",
     );
     Ok((table, plot))

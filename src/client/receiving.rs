@@ -127,7 +127,7 @@ impl ReceivingHalf {
             if let Some(message) = self.parse_message()? {
                 return Ok(message);
             }
-            match self.stream.fill(deadline).map_err(|error| ClientError::from_io(error, stage)) {
+            match self.read(deadline).map_err(|error| ClientError::from_io(error, stage)) {
                 Ok(0) => {
                     self.link.end();
                     return Err(ClientError::Disconnected);
@@ -140,6 +140,21 @@ impl ReceivingHalf {
                 }
             }
         }
+    }
+
+    /// Reads once: into the buffer of an unfinished message if that has room, else into the stream's. Returns the number
+    /// of bytes, 0 at the end of the stream.
+    fn read(&mut self, deadline: Deadline) -> io::Result<usize> {
+        let (transport, buffer) = self.stream.parts();
+        let Some(mut room) = self.receiver.room(buffer) else { return self.stream.fill(deadline) };
+        let vec = room.vec();
+        let before = vec.len();
+        vec.resize(vec.capacity().min(before + MAX_APPENDED_BYTES), 0);
+        let read = transport.read(&mut vec[before..], deadline);
+        vec.truncate(before + read.as_ref().map_or(0, |&length| length));
+        let after = room.finish();
+        self.stream.set_unread(after);
+        read
     }
 
     /// Returns the next message from the bytes already read. Later messages stay in the buffer.
@@ -204,3 +219,5 @@ impl fmt::Debug for ReceivingHalf {
 
 /// How long input is read and dropped after the connection has failed.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much is read at once of a large message. It is cleared for each read, of which a slow server may need many.
+const MAX_APPENDED_BYTES: usize = 64 << 10;

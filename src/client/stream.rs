@@ -100,6 +100,16 @@ impl Stream {
         Ok(length)
     }
 
+    /// Returns the transport, to read elsewhere, and the buffer. All earlier bytes must have been consumed.
+    pub(super) fn parts(&mut self) -> (&dyn Transport, &mut [u8]) {
+        (&*self.transport, &mut self.buffer)
+    }
+
+    /// The first `length` bytes of the buffer have been read now.
+    pub(super) fn set_unread(&mut self, length: usize) {
+        self.unread = 0..length.min(self.buffer.len());
+    }
+
     /// Writes all of `bytes`.
     pub(super) fn write_all(&mut self, bytes: &[u8], deadline: Deadline) -> io::Result<()> {
         self.transport.write_all(bytes, deadline)

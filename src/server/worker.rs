@@ -170,15 +170,17 @@ impl<A: App> Worker<A> {
         self.schedule(key);
     }
 
-    /// Reads once: into the buffer of an unfinished message if that has room, else into the worker's. The count is that
-    /// of the bytes in the worker's buffer.
+    /// Reads once: into the buffer of an unfinished message if that has room, else into the worker's, at most as much as
+    /// the receiver advises. The count is that of the bytes in the worker's buffer.
     ///
     /// The first may be as long as the kernel's buffer, so others would wait if many connections did it in one turn.
     fn read(&mut self, key: Key, turn: &mut Turn<'_>) -> Read {
         let Self { hub, inbound, lent, .. } = self;
+        let receiver = match &mut inbound[Self::slot(key)].input {
+            Input::Frames { receiver, .. } if hub.links.reads_anywhere(key) => receiver,
+            _ => return hub.links.read(key, turn.buffer, turn.now),
+        };
         if *lent < LENT_PER_TURN
-            && let Input::Frames { receiver, .. } = &mut inbound[Self::slot(key)].input
-            && hub.links.reads_anywhere(key)
             && let Some(mut room) = receiver.room(turn.buffer)
         {
             return match hub.links.append_to(key, room.vec(), turn.now) {
@@ -189,7 +191,8 @@ impl<A: App> Worker<A> {
                 read => read,
             };
         }
-        hub.links.read(key, turn.buffer, turn.now)
+        let limit = receiver.read_limit(turn.buffer.len());
+        hub.links.read(key, &mut turn.buffer[..limit], turn.now)
     }
 
     /// Handles the result of a read.

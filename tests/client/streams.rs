@@ -3,13 +3,19 @@
 use std::{
     io::{self, Cursor, ErrorKind, Read, Write},
     net::TcpStream,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use switchboard::{
-    CloseCode, State,
+    CloseCode, Role, State,
     client::{ClientError, Message, Stage},
 };
+
+use switchboard_tests::engine::frames;
 
 use crate::{
     LONG, SHORT, assert_closed,
@@ -95,6 +101,59 @@ fn a_timeout_of_the_stream_itself_is_one_of_receive() {
     timeouts.set_read_timeout(Some(LONG)).unwrap();
     client.send_text("go on").unwrap();
     assert_eq!(client.receive().unwrap(), Message::Text("Hello".into()));
+    drop(timeouts);
+    client.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
+    server.finish();
+}
+
+/// TCP that notes the most that a read had space for.
+struct Measured {
+    tcp: TcpStream,
+    most: Arc<AtomicUsize>,
+}
+
+impl Read for Measured {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.most.fetch_max(buffer.len(), Ordering::Relaxed);
+        self.tcp.read(buffer)
+    }
+}
+
+impl Write for Measured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.tcp.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.tcp.flush()
+    }
+}
+
+#[test]
+fn the_rest_of_a_large_message_is_read_with_few_reads_and_waits_through_a_timeout() {
+    let payload: Vec<u8> = (0..1 << 20).map(|i: u32| (i / 3) as u8).collect();
+    let wire = frames(Role::Client, &[(0x82, &payload), (0x89, b"now"), (0x82, &payload), (0x81, b"end")]);
+    let server = serve(move |mut peer| {
+        peer.open();
+        peer.write(&wire[..600_000]);
+        assert_eq!(peer.next(), Message::Text("go on".into()));
+        peer.write(&wire[600_000..]);
+        peer.echo_until_close();
+    });
+    let (tcp, most) = (TcpStream::connect(server.address).unwrap(), Arc::new(AtomicUsize::new(0)));
+    let timeouts = tcp.try_clone().unwrap();
+    let stream = Measured { tcp, most: Arc::clone(&most) };
+    let mut client = builder().read_timeout(None).connect_over(stream, "ws://example.test/").unwrap();
+    timeouts.set_read_timeout(Some(SHORT)).unwrap();
+    let error = client.receive().unwrap_err();
+    assert!(matches!(error, ClientError::Timeout(Stage::Receive)), "{error:?}");
+    timeouts.set_read_timeout(Some(LONG)).unwrap();
+    client.send_text("go on").unwrap();
+    assert!(client.receive().unwrap() == Message::Binary(payload.clone()));
+    assert_eq!(client.receive().unwrap(), Message::Ping(b"now".into()));
+    assert!(client.receive().unwrap() == Message::Binary(payload));
+    assert_eq!(client.receive().unwrap(), Message::Text("end".into()));
+    assert_eq!(most.load(Ordering::Relaxed), 64 << 10);
     drop(timeouts);
     client.close(CloseCode::NORMAL_CLOSURE, "").unwrap();
     server.finish();

@@ -1,9 +1,10 @@
 //! Unfinished compressed messages: which of them have an inflater, what the others keep, and what both count for.
 
-use switchboard::{Deflate, Delivery, Limits, ProtocolError, Role};
+use switchboard::{Deflate, Delivery, Event, Limits, ProtocolError, Role};
 use switchboard_tests::{
+    counting::cost,
     deflaters::{Blocks, Zlib},
-    engine::{binary, frame, frames, receive},
+    engine::{BOTH_ROLES, binary, frame, frames, receive},
     random::Random,
 };
 
@@ -22,7 +23,7 @@ fn incompressible(length: usize) -> Vec<u8> {
 fn an_unfinished_message_without_an_inflater_keeps_its_compressed_bytes_and_nothing_else() {
     let zeros = Zlib::new(9, 15).message(&[0; 100_000]);
     let (start, end) = zeros.split_at(50);
-    for role in switchboard_tests::engine::BOTH_ROLES {
+    for role in BOTH_ROLES {
         let cut = frame(role, 0xC2, &zeros);
         let header = cut.len() - zeros.len();
         let rows = [
@@ -96,5 +97,25 @@ fn a_compressed_message_is_not_read_into_a_buffer_of_its_own() {
             receiver(&pool_with(max_unfinished), Role::Client, NO_TAKEOVER, Limits::default(), Delivery::Messages);
         receive(&mut receiver, &wire[..50_000]);
         assert!(receiver.has_unfinished() && receiver.room(&mut [0; 16 << 10]).is_none(), "{max_unfinished} inflaters");
+    }
+}
+
+/// A step makes 8 KiB. What zlib still holds when the input ends in a full step comes in another, which is not larger.
+#[test]
+fn the_end_of_a_message_is_inflated_wherever_a_step_ends() {
+    let deflate = pool_with(1);
+    for length in (8192 - 2..8192 + 270).chain([3 * 8192 - 1, 3 * 8192, 3 * 8192 + 1, 3 * 8192 + 258]) {
+        let mut wire = frame(Role::Client, 0xC2, &Zlib::new(9, 15).message(&vec![0; length]));
+        let mut receiver = receiver(&deflate, Role::Client, NO_TAKEOVER, Limits::default(), Delivery::Pieces);
+        let mut inflated = 0;
+        let used = cost(|| {
+            let mut events = receiver.receive(&mut wire);
+            while let Some(event) = events.next_event().expect("valid") {
+                let Event::Piece(piece) = event else { panic!("{event:?}") };
+                inflated += piece.payload.len();
+            }
+        });
+        assert_eq!(inflated, length);
+        assert!(used.peak < 200_000, "{length} bytes: {used:?}");
     }
 }

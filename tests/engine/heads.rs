@@ -313,3 +313,19 @@ fn a_reader_reads_one_head_after_another() {
     assert_eq!((first.target(), second.target(), used + more), ("/1", "/2", two.len()));
     assert!(reader.is_empty());
 }
+
+#[test]
+fn a_token_is_found_in_any_list_of_its_field_whatever_its_case() {
+    let head =
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, \tUPGRADE\r\nconnection: x\r\nX: upgrades\r\n\r\n";
+    let (head, _) = RequestReader::new(HeadLimits::default()).receive(head).expect("valid").expect("whole");
+    for (name, token, expected) in [
+        ("Connection", "upgrade", true),
+        ("connection", "X", true),
+        ("connection", "keep", false),
+        ("x", "upgrade", false),
+        ("y", "upgrade", false),
+    ] {
+        assert_eq!(head.has_token(name, token), expected, "{name}: {token}");
+    }
+}

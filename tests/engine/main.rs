@@ -14,7 +14,9 @@
 //! | `pieces` | messages that are delivered in pieces |
 //! | `closing` | the closing handshake |
 //! | `sending` | the sending half |
+//! | `errors` | what errors say |
 //! | `rooms` | messages that are read into their own buffers |
+//! | `read_limit` | how much the next read should take |
 //! | `spare` | the buffer of a large message, kept for the next |
 //! | `both_roles` | a client and a server against each other |
 
@@ -24,11 +26,13 @@ mod both_roles;
 mod client_handshake;
 mod closing;
 mod driver;
+mod errors;
 mod extended_connect;
 mod fragmentation;
 mod frames;
 mod heads;
 mod pieces;
+mod read_limit;
 mod rooms;
 mod sending;
 mod server_handshake;

@@ -29,7 +29,7 @@ fn receive_lent(
                 room.receive()
             }
             None => {
-                let (now, later) = rest.split_at(most.min(buffer.len()));
+                let (now, later) = rest.split_at(most.min(receiver.read_limit(buffer.len())));
                 buffer[..now.len()].copy_from_slice(now);
                 rest = later;
                 receiver.receive(&mut buffer[..now.len()])

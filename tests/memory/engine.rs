@@ -55,6 +55,27 @@ fn whole_messages_in_the_buffer_allocate_nothing_to_receive_and_to_echo() {
 }
 
 #[test]
+fn large_messages_of_one_length_allocate_nothing_if_reads_follow_the_advice() {
+    for length in [8 << 10, 16 << 10, 64 << 10, 100_000] {
+        let one = frame(Role::Server, 0x82, &vec![b'x'; length]);
+        let mut wire = one.repeat(20);
+        let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
+        let mut receive = |wire: &mut [u8]| {
+            let (mut rest, mut messages) = (wire, 0);
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at_mut(server.read_limit(128 << 10).min(rest.len()));
+                messages += count_events(&mut server, now);
+                rest = later;
+            }
+            messages
+        };
+        let (first, others) = wire.split_at_mut(one.len());
+        assert_eq!(receive(first), 1);
+        assert_eq!(cost(|| assert_eq!(receive(others), 19)), NOTHING, "{length}");
+    }
+}
+
+#[test]
 fn a_driver_that_has_warmed_up_allocates_nothing() {
     let one = [frame(Role::Server, 0x81, &[b'x'; 20_000]), frame(Role::Server, 0x89, b"!")].concat();
     let mut input = one.repeat(10);
@@ -100,6 +121,31 @@ fn an_unfinished_message_has_at_most_twice_the_room_that_its_bytes_need() {
                 let kept = live() - before;
                 assert!(kept <= 2 * arrived as isize + 500, "{first:02x}, reads of {read}: {kept} of {arrived}");
             }
+        }
+    }
+}
+
+#[test]
+fn the_buffer_of_a_message_doubles_and_then_has_its_final_size() {
+    for first in [0x81, 0x82] {
+        for read in [10, 24_576] {
+            let wire = frame(Role::Server, first, &[b'x'; 100_000]);
+            let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
+            let mut room = vec![0; read];
+            let mut feed = |bytes: &[u8]| {
+                cost(|| {
+                    for now in bytes.chunks(read) {
+                        room[..now.len()].copy_from_slice(now);
+                        count_events(&mut server, &mut room[..now.len()]);
+                    }
+                })
+            };
+            // Once half of a text is there, it grows at most once; the room for a binary message is for larger reads.
+            let (start, rest) = wire[..wire.len() - 1].split_at(3 * 24_576);
+            let used = feed(start);
+            assert!(used.calls <= 15, "{first:02x}, reads of {read}: {used:?}");
+            let used = feed(rest);
+            assert!(used.calls <= usize::from(first == 0x82), "{first:02x}, reads of {read}: {used:?}");
         }
     }
 }

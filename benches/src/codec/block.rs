@@ -22,7 +22,7 @@ pub enum Kind {
 }
 
 /// The rows of frames that are received.
-pub const RECEIVED: [Payload; 9] = [
+pub const RECEIVED: [Payload; 11] = [
     Payload { name: "16 B binary", kind: Kind::Binary, length: 16 },
     Payload { name: "125 B binary", kind: Kind::Binary, length: 125 },
     Payload { name: "1 KiB binary", kind: Kind::Binary, length: 1 << 10 },
@@ -32,6 +32,8 @@ pub const RECEIVED: [Payload; 9] = [
     Payload { name: "16 B text, ASCII", kind: Kind::Ascii, length: 16 },
     Payload { name: "1 KiB text, ASCII", kind: Kind::Ascii, length: 1 << 10 },
     Payload { name: "1 KiB text, CJK and emoji", kind: Kind::Mixed, length: 1 << 10 },
+    Payload { name: "64 KiB text, ASCII", kind: Kind::Ascii, length: 64 << 10 },
+    Payload { name: "64 KiB text, CJK and emoji", kind: Kind::Mixed, length: 64 << 10 },
 ];
 
 /// The rows of frames that are sent.

@@ -225,7 +225,7 @@ impl<'r, 'b> Events<'r, 'b> {
                         return Ok(None);
                     };
                     self.take(used);
-                    self.receiver.count_empty(&header)?;
+                    self.receiver.note_length(&header)?;
                     self.begin_frame(header)?
                 }
             };

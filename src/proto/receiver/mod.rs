@@ -8,10 +8,12 @@
 
 mod events;
 mod inflate;
+mod read_limit;
 mod room;
 
 use alloc::{boxed::Box, vec::Vec};
 
+use self::read_limit::LastLength;
 pub use self::{events::Events, room::Room};
 use super::{
     CloseCode, CloseFrame, Delivery, FrameHeader, HeaderRules, Limits, MessageKind, ProtocolError, Role,
@@ -97,7 +99,8 @@ impl<'a> Event<'a> {
 
 /// The receiving half of a [`Connection`](crate::Connection).
 ///
-/// - From the network: [`receive`](Self::receive), and [`room`](Self::room) for large messages.
+/// - From the network: [`receive`](Self::receive); for large messages [`room`](Self::room) and
+///   [`read_limit`](Self::read_limit).
 /// - Commands: [`fail`](Self::fail).
 /// - Getters: [`is_open`](Self::is_open), [`has_failed`](Self::has_failed), [`has_unfinished`](Self::has_unfinished),
 ///   [`is_paused`](Self::is_paused), [`buffered_bytes`](Self::buffered_bytes),
@@ -133,6 +136,8 @@ pub struct Receiver {
     header_len: u8,
     /// The number of data frames without payload since the last one with payload.
     empty_frames: u32,
+    /// Of the last data frame with payload.
+    last_length: LastLength,
     unfinished: Unfinished,
     /// `Some` if permessage-deflate was negotiated.
     inflating: Option<Inflating>,
@@ -207,6 +212,7 @@ impl Receiver {
             header: [0; MAX_HEADER_BYTES - 1],
             header_len: 0,
             empty_frames: 0,
+            last_length: LastLength::default(),
             unfinished: Unfinished::Nothing,
             inflating: None,
         }
@@ -345,6 +351,7 @@ impl Receiver {
         let accepted = length > 0 && length <= self.limits.max_frame_bytes && length <= self.limits.max_message_bytes;
         if accepted {
             self.empty_frames = 0;
+            self.last_length = LastLength::new(length);
         }
         accepted
     }
@@ -376,13 +383,14 @@ impl Receiver {
         }
     }
 
-    /// Counts empty data frames in a row. Each costs the peer only a few bytes, so their number is limited.
-    fn count_empty(&mut self, header: &FrameHeader) -> Result<(), ProtocolError> {
+    /// Notes the length of a data frame, and counts empty ones in a row. Each costs the peer only a few bytes, so their number is limited.
+    fn note_length(&mut self, header: &FrameHeader) -> Result<(), ProtocolError> {
         if header.opcode.is_control() {
             return Ok(());
         }
         if header.payload_len > 0 {
             self.empty_frames = 0;
+            self.last_length = LastLength::new(header.payload_len);
         } else {
             if self.empty_frames >= self.limits.max_empty_frames {
                 return Err(ProtocolError::TooManyEmptyFrames { limit: self.limits.max_empty_frames });
