@@ -160,8 +160,8 @@ use stream::Stream;
 /// - Getters: [`subprotocol`](Self::subprotocol), [`response`](Self::response), [`state`](Self::state),
 ///   [`local_addr`](Self::local_addr), [`peer_addr`](Self::peer_addr), and `deflate` with the feature of that name.
 ///
-/// Unless it is split, the client does not read while it sends. A server that answers a message before it has read all of it may therefore
-/// wait for the client while the client waits for the server. `write_timeout` ends that.
+/// Unless it is split, the client does not read while it sends. A server that answers a message before it has read all
+/// of it may therefore wait for the client while the client waits for the server. `write_timeout` ends that.
 ///
 /// ```rust
 /// use switchboard::{CloseCode, client::{Client, Message}};

@@ -142,8 +142,8 @@ impl ReceivingHalf {
         }
     }
 
-    /// Reads once: into the buffer of an unfinished message if that has room, else into the stream's. Returns the number
-    /// of bytes, 0 at the end of the stream.
+    /// Reads once: into the buffer of an unfinished message if that has room, else into the stream's. Returns the
+    /// number of bytes, 0 at the end of the stream.
     fn read(&mut self, deadline: Deadline) -> io::Result<usize> {
         let (transport, buffer) = self.stream.parts();
         let Some(mut room) = self.receiver.room(buffer) else { return self.stream.fill(deadline) };

@@ -96,7 +96,9 @@ impl ConnectOptions {
     /// A file cannot be read.
     pub(crate) fn builder(&self) -> Result<ClientBuilder, String> {
         let read = |file: &PathBuf| fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()));
-        let mut builder = Client::builder().connect_timeout(self.way.connect_timeout);
+        // A reader of the output that pauses stops the server as well, and then the input: that must not end the
+        // connection. A server that is gone is silent, and given up for that.
+        let mut builder = Client::builder().connect_timeout(self.way.connect_timeout).write_timeout(None);
         for (name, value) in &self.request.header {
             builder = builder.header(name, value);
         }

@@ -59,8 +59,8 @@ pub(crate) enum Command {
     /// Connect to a WebSocket server: lines of standard input become messages, messages become lines of standard output
     ///
     /// Text messages are printed as they are, binary ones in hexadecimal; in a terminal with a mark before them, and
-    /// without characters that control it. After the end of the input the connection is closed with 1000 once the server
-    /// has been silent for a second (--wait). Ctrl-C closes it as well, and waits for the server's answer.
+    /// without characters that control it. After the end of the input the connection is closed with 1000 once the
+    /// server has been silent for a second (--wait). Ctrl-C closes it as well, and waits for the server's answer.
     ///
     /// The exit status is 0 if the connection ended with the close code 1000 or 1001, 2 if an option or the address
     /// cannot be used, and 1 otherwise. Standard error says why.
