@@ -8,7 +8,7 @@ use clap::Parser;
 use switchboard_benches::{
     process::{Cores, TestedServer, UWEBSOCKETS_ABSENT, UWEBSOCKETS_VERSION, build_ours},
     report::{Options, Run},
-    servers::ServersBench,
+    servers::{Row, ServersBench},
 };
 
 fn main() -> io::Result<()> {
@@ -27,7 +27,7 @@ fn main() -> io::Result<()> {
         run.peer(peer, None);
     }
     run.note(cores.description());
-    let mut bench = ServersBench::new(tested_servers, cores, &options);
+    let mut bench = ServersBench::new("", tested_servers, Row::all(), cores, &options);
     let failures = bench.measure(&run, &options);
     for failure in &failures {
         run.note(format!("**failed:** {failure}"));

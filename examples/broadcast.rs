@@ -55,7 +55,7 @@ fn serve(listen: SocketAddr, audience: Audience) -> Result<(), Box<dyn Error>> {
     let running = Server::bind(listen, Config::default())?.start(move |_| app.clone())?;
     let stopper = running.stopper();
     thread::spawn(move || signals.forever().for_each(|_| stopper.stop()));
-    println!("page at http://{0}/, WebSocket at ws://{0}/", running.address());
+    println!("page at http://{0}/, WebSocket at ws://{0}/", running.local_addr());
     running.join()?;
     Ok(())
 }

@@ -31,7 +31,7 @@ fn serve(listen: &str, chain: &str, key: &str) -> Result<(), Box<dyn Error>> {
     let app = Echo::new(OriginPolicy::Any);
     let listen: SocketAddr = listen.parse()?;
     let running = Server::bind(listen, config)?.start(move |_| app.clone())?;
-    println!("page at https://{0}/, WebSocket at wss://{0}/", running.address());
+    println!("page at https://{0}/, WebSocket at wss://{0}/", running.local_addr());
     running.join()?;
     Ok(())
 }

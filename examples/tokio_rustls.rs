@@ -87,7 +87,7 @@ async fn serve(tcp: TcpStream, acceptor: TlsAcceptor) -> io::Result<()> {
         return end(&mut stream).await;
     };
     let mut driver = Driver::new(connection, out);
-    echo(&mut driver, &mut buffer[unread]).map_err(io::Error::other)?;
+    let mut is_new = echo(&mut driver, &mut buffer[unread]).map_err(io::Error::other)?;
     let mut keepalive = Keepalive::new(Instant::now());
     loop {
         if driver.state() != State::Open {
@@ -98,20 +98,27 @@ async fn serve(tcp: TcpStream, acceptor: TlsAcceptor) -> io::Result<()> {
                 timeout(WRITE_TIMEOUT, write(&mut stream, driver.output())).await??;
                 driver.wrote(usize::MAX);
             }
-            Next::Read => match timeout_at(keepalive.next_deadline().into(), stream.read(&mut buffer)).await {
-                // An end of TCP that TLS has not announced is the error `UnexpectedEof`.
-                Ok(Ok(0)) => return Ok(()), // The peer ended TLS without a Close.
-                Ok(length) => {
-                    keepalive.heard(Instant::now());
-                    echo(&mut driver, &mut buffer[..length?]).map_err(io::Error::other)?;
+            Next::Read => {
+                let receiver = driver.receiver();
+                let unfinished = receiver.has_unfinished().then(|| receiver.buffered_bytes());
+                keepalive.unfinished(unfinished, is_new, Instant::now());
+                is_new = false;
+                match timeout_at(keepalive.next_deadline().into(), stream.read(&mut buffer)).await {
+                    // An end of TCP that TLS has not announced is the error `UnexpectedEof`.
+                    Ok(Ok(0)) => return Ok(()), // The peer ended TLS without a Close.
+                    Ok(length) => {
+                        keepalive.heard(Instant::now());
+                        is_new = echo(&mut driver, &mut buffer[..length?]).map_err(io::Error::other)?;
+                    }
+                    Err(_) => match keepalive.overdue(Instant::now()) {
+                        Some(Overdue::Ping) => driver.outgoing().ping(b"").map_err(io::Error::other)?,
+                        Some(Overdue::Silence) => driver.fail(SILENT).map_err(io::Error::other)?,
+                        Some(Overdue::Message) => driver.fail(TOO_SLOW).map_err(io::Error::other)?,
+                        Some(Overdue::Close) => return end(&mut stream).await,
+                        None => {}
+                    },
                 }
-                Err(_) => match keepalive.overdue(Instant::now()) {
-                    Some(Overdue::Ping) => driver.outgoing().ping(b"").map_err(io::Error::other)?,
-                    Some(Overdue::Silence) => driver.fail(SILENT).map_err(io::Error::other)?,
-                    Some(Overdue::Close) => return end(&mut stream).await,
-                    None => {}
-                },
-            },
+            }
             Next::End => return end(&mut stream).await,
         }
     }
@@ -156,16 +163,18 @@ fn answer(
     Ok(Some((connection, used)))
 }
 
-/// Echoes the messages in the bytes that were read. The driver answers Ping and Close.
-fn echo(driver: &mut Driver, bytes: &mut [u8]) -> Result<(), SendError> {
+/// Echoes the messages in the bytes that were read. The driver answers Ping and Close. Returns whether there was one.
+fn echo(driver: &mut Driver, bytes: &mut [u8]) -> Result<bool, SendError> {
+    let mut is_any = false;
     let (mut events, mut outgoing) = driver.receive(bytes);
     // After a violation the driver has sent a Close, and there are no events.
     while let Ok(Some(event)) = events.next_event(&mut outgoing) {
         if let Some(message) = event.message() {
             outgoing.message(message)?;
+            is_any = true;
         }
     }
-    Ok(())
+    Ok(is_any)
 }
 
 /// Writes all bytes, and what TLS keeps of them.
@@ -186,6 +195,8 @@ async fn end(stream: &mut Stream) -> io::Result<()> {
 }
 
 const SILENT: CloseFrame<'_> = CloseFrame { code: CloseCode::POLICY_VIOLATION, reason: "no answer to a Ping" };
+const TOO_SLOW: CloseFrame<'_> =
+    CloseFrame { code: CloseCode::POLICY_VIOLATION, reason: "a message was not finished in time" };
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);

@@ -117,6 +117,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!
 //! # Where to look next
 //!
+//! - For the whole: [`Connection`], [`Driver`].
 //! - To receive: [`Receiver`], [`Event`], [`Delivery`] for messages in pieces, [`Room`] and [`SpareBuffer`] for large
 //!   ones, [`Limits`], [`ProtocolError`].
 //! - To send: [`Sender`], [`Prepared`] for one message to many connections, [`SendError`], [`CloseCode`].
@@ -124,13 +125,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!   [`ClientHandshake`] for a client.
 //! - To read plain requests on the same port: [`RequestReader`], [`BodyReader`].
 //! - To compress: [`Deflate`], shared by all connections of a thread or of the process.
+#![cfg_attr(
+    feature = "deflate",
+    doc = "  [`DeflateConfig`] says what is compressed, and how much memory that may take."
+)]
 //! - To log what a peer sent: [`Escaped`].
 #![cfg_attr(
     feature = "server",
-    doc = "- To serve: [`App`], [`Context`], [`Config`] for all limits and deadlines, [`Remote`] to reach connections from \
-           other threads."
+    doc = "- To serve: [`Server`], [`App`], [`Context`], [`Config`] for all limits and deadlines, [`Response`] to plain \
+           requests, [`WorkerContext`] for timers and lists, [`Remote`] to reach connections from other threads."
 )]
-#![cfg_attr(feature = "client", doc = "- To connect: [`client::Client`].")]
+#![cfg_attr(feature = "events", doc = "- To route named events to handlers: [`events::Router`].")]
+#![cfg_attr(
+    feature = "client",
+    doc = "- To connect: [`client::Client`], [`client::ClientBuilder`], and to stay connected \
+           [`client::ReconnectingClient`]."
+)]
 //!
 //! The repository's `examples/` hold whole programs: on threads and on tokio, both also with TLS by rustls, and
 //! behind hyper, in HTTP/1.1 and in HTTP/2.
@@ -150,6 +160,9 @@ extern crate std;
 pub mod apps;
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "events")]
+#[cfg_attr(docsrs, doc(cfg(feature = "events")))]
+pub mod events;
 #[cfg(feature = "std")]
 mod keepalive;
 #[cfg(feature = "getrandom")]
@@ -184,8 +197,8 @@ pub use reactor::{Certificate, CertificateResolver, TlsBuilder, TlsConfig, TlsCo
 #[cfg(feature = "server")]
 pub use server::{
     Acceptance, App, Batch, BindError, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId, Remote,
-    Request, Responder, Response, Running, Server, SlowSubscriber, Stopper, Verdict, exit_on_panic,
-    raise_descriptor_limit,
+    Request, Responder, Response, Running, Server, SlowSubscriber, Stopper, TooManyTimers, Verdict, WorkerContext,
+    exit_on_panic, raise_descriptor_limit,
 };
 #[cfg(feature = "std")]
 pub use url::{UrlError, WebSocketUrl};

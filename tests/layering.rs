@@ -31,7 +31,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("reactor", &["crate::proto", "crate::server", "crate::client", "crate::apps"]),
     ("server", &["crate::apps", "crate::client"]),
     ("client", &["crate::server", "crate::apps"]),
-    ("apps", &["crate::client", "crate::reactor", "mio"]),
+    ("apps", &["crate::client", "crate::reactor", "crate::events", "mio"]),
+    ("events", &["crate::client", "crate::reactor", "crate::apps", "mio"]),
 ];
 
 #[test]
@@ -67,7 +68,7 @@ fn the_reactor_names_no_other_module_of_the_crate() {
 fn one_folder_of_the_server_names_the_library_of_tls() {
     let library = library();
     let mut names_it = 0;
-    for layer in ["reactor", "server", "apps", "proto", "keepalive"] {
+    for layer in ["reactor", "server", "apps", "events", "proto", "keepalive"] {
         for (file, source) in library.files_of(layer) {
             let is_its_place =
                 ["reactor/tls", "server/simulation"].iter().any(|place| file.starts_with(library.src().join(place)));

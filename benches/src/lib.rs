@@ -6,7 +6,7 @@
 //! | `process/` | a server under test: started, measured, ended |
 //! | `load/` | the load generator |
 //! | `peers/` | the servers that ours is compared with |
-//! | `servers/` | the bench `servers` |
+//! | `servers/` | the benches `servers` and `tokio` |
 //! | `scale/` | the bench `scale` |
 //! | `tls/` | the bench `tls` |
 //! | `chat/` | the bench `chat` |

@@ -1,4 +1,4 @@
-//! The program: `switchboard serve`, `user`, `backup`, `check`, `echo` and `broadcast`.
+//! The program: `switchboard serve`, `user`, `backup`, `check`, `connect`, `echo` and `broadcast`.
 
 mod cli;
 
@@ -13,7 +13,7 @@ use switchboard::{
 use switchboard_chat::{ChatService, Data, Origin};
 
 use cli::{
-    data,
+    connect, data,
     options::{Cli, Command, Options, Recipients, ServeOptions},
     serving::Service,
     users,
@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         Command::User(options) => users::run(&options),
         Command::Backup { file, force, data } => data::back_up(&file, force, &data),
         Command::Check { file, data } => data::check(file.as_deref(), &data),
+        Command::Connect(options) => return connect::run(&options).unwrap_or_else(|message| failed(&message)),
         Command::Echo(options) => {
             start_log(&options);
             let app = Echo::new(origin_policy(&options.origin));
@@ -58,11 +59,13 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("switchboard: {message}");
-            ExitCode::FAILURE
-        }
+        Err(message) => failed(&message),
     }
+}
+
+fn failed(message: &str) -> ExitCode {
+    eprintln!("switchboard: {message}");
+    ExitCode::FAILURE
 }
 
 fn serve_chat(serve: &ServeOptions) -> Result<(), String> {

@@ -1,5 +1,7 @@
 //! The options of a client. Those of TLS are in `tls/options.rs`.
 
+#[cfg(feature = "deflate")]
+use std::sync::LazyLock;
 use std::{net::SocketAddr, time::Duration};
 
 #[cfg(feature = "client-tls")]
@@ -13,6 +15,27 @@ use crate::{HeadLimits, Limits};
 /// many times.
 ///
 /// `Debug` shows no password, no cookie and no key.
+///
+/// ```rust
+/// use std::time::Duration;
+/// use switchboard::{Limits, client::Client};
+/// # #[cfg(feature = "server")] {
+/// # use switchboard::{Config, OriginPolicy, Server, apps::Echo};
+/// # let server = Server::bind("127.0.0.1:0".parse()?, Config::default())?.start(|_| Echo::new(OriginPolicy::Any))?;
+/// # let url = format!("ws://{}", server.local_addr());
+///
+/// let builder = Client::builder()
+///     .header("Authorization", "Bearer abc")
+///     .limits(Limits::of_bytes(64 << 10))
+///     .read_timeout(Some(Duration::from_secs(5)));
+/// let (mut first, mut second) = (builder.connect(&url)?, builder.connect(&url)?);
+/// # first.send_text("hello")?;
+/// # assert_eq!(first.receive()?, "hello".into());
+/// # second.send_text("hello")?;
+/// # assert_eq!(second.receive()?, "hello".into());
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClientBuilder {
@@ -42,7 +65,7 @@ impl ClientBuilder {
             subprotocols: Vec::new(),
             headers: Headers::default(),
             #[cfg(feature = "deflate")]
-            deflate: Some(Deflate::default()),
+            deflate: Some(DEFLATE.clone()),
             limits: Limits::default(),
             head_limits: HeadLimits::default(),
             connect_timeout: Duration::from_secs(10),
@@ -125,7 +148,8 @@ impl ClientBuilder {
     }
 
     /// Offers permessage-deflate with this [`Deflate`]; `None` offers no compression. All connections of this builder
-    /// share it. Default [`Deflate::default`]: offered, without context takeover.
+    /// share it. Default: one for the whole process, as [`Deflate::default`] makes it: offered, without context
+    /// takeover.
     #[cfg(feature = "deflate")]
     pub fn deflate(mut self, deflate: Option<Deflate>) -> Self {
         self.deflate = deflate;
@@ -172,3 +196,7 @@ impl ClientBuilder {
         self
     }
 }
+
+/// Shared by all builders that have none of their own, so that a new connection finds compressors that are made.
+#[cfg(feature = "deflate")]
+static DEFLATE: LazyLock<Deflate> = LazyLock::new(Deflate::default);

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, ToSocketAddrs},
+    sync::Arc,
     time::Instant,
 };
 
@@ -67,7 +68,7 @@ impl ClientBuilder {
     pub fn connect_over(&self, stream: impl Read + Write + Send + 'static, url: &str) -> Result<Client, ClientError> {
         let deadline = Deadline::after(Some(self.connect_timeout));
         let attempt = Attempt::prepare(self, &url::parse(url)?, true)?;
-        attempt.run(Box::new(Foreign::new(stream)), self, true, deadline)
+        attempt.run(Arc::new(Foreign::new(stream)), self, true, deadline)
     }
 
     /// Connects TCP to the server of this URL, or to `address` instead, or through a proxy.
@@ -76,7 +77,7 @@ impl ClientBuilder {
         url: &WebSocketUrl,
         address: Option<SocketAddr>,
         deadline: Deadline,
-    ) -> Result<Box<dyn Transport>, ClientError> {
+    ) -> Result<Arc<dyn Transport>, ClientError> {
         if let Some(proxy) = self.proxy.proxy_for(url)? {
             let host = address.map(|address| address.ip().to_string());
             let host = host.as_deref().unwrap_or(&url.host);
@@ -88,7 +89,7 @@ impl ClientBuilder {
             None => (&*url.host, url.port).to_socket_addrs().map_err(ClientError::Resolve)?.collect(),
         };
         match Tcp::connect(&addresses, deadline) {
-            Ok(tcp) => Ok(Box::new(tcp)),
+            Ok(tcp) => Ok(Arc::new(tcp)),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(ClientError::Timeout(Stage::Connect)),
             Err(error) => Err(ClientError::Connect(error)),
         }
@@ -121,7 +122,7 @@ impl Attempt {
     /// Performs the handshakes over `transport`. The body of a redirect is read only if `keeps_redirects`.
     fn run(
         self,
-        transport: Box<dyn Transport>,
+        transport: Arc<dyn Transport>,
         builder: &ClientBuilder,
         keeps_redirects: bool,
         deadline: Deadline,

@@ -12,6 +12,8 @@ pub(super) enum Deadline {
     PerCall(Option<Duration>),
     /// A point in time by which all reads and writes must be done.
     At(Instant),
+    /// As `At`, or no deadline; a [`Waker`](super::Waker) ends a read as well.
+    Wakeable(Option<Instant>),
 }
 
 impl Deadline {
@@ -24,13 +26,21 @@ impl Deadline {
         }
     }
 
+    /// A deadline for all reads, `duration` from now, that a waker ends earlier.
+    pub(super) fn or_waker(duration: Option<Duration>) -> Self {
+        match Self::after(duration) {
+            Self::At(deadline) => Self::Wakeable(Some(deadline)),
+            Self::PerCall(_) | Self::Wakeable(_) => Self::Wakeable(None),
+        }
+    }
+
     /// Returns the earlier of this deadline and one that is `duration` from now.
     #[cfg(feature = "client-tls")]
     pub(super) fn at_most(self, duration: Duration) -> Self {
         match (self, Self::after(Some(duration))) {
-            (Self::At(one), Self::At(other)) => Self::At(one.min(other)),
-            (Self::PerCall(_), after) => after,
-            (at, Self::PerCall(_)) => at,
+            (Self::At(one) | Self::Wakeable(Some(one)), Self::At(other)) => Self::At(one.min(other)),
+            (Self::PerCall(_) | Self::Wakeable(None), after) => after,
+            (at, Self::PerCall(_) | Self::Wakeable(_)) => at,
         }
     }
 
@@ -41,10 +51,13 @@ impl Deadline {
     pub(super) fn timeout(self) -> io::Result<Option<Duration>> {
         match self {
             Self::PerCall(timeout) => Ok(timeout.map(|timeout| timeout.max(MIN_TIMEOUT))),
-            Self::At(deadline) => match deadline.saturating_duration_since(Instant::now()) {
-                Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
-                left => Ok(Some(left.max(MIN_TIMEOUT))),
-            },
+            Self::Wakeable(None) => Ok(None),
+            Self::At(deadline) | Self::Wakeable(Some(deadline)) => {
+                match deadline.saturating_duration_since(Instant::now()) {
+                    Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
+                    left => Ok(Some(left.max(MIN_TIMEOUT))),
+                }
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 #[cfg(feature = "client-tls")]
 use super::TlsError;
-use super::{ProxyError, RedirectError, UrlError};
+use super::{ProxyError, RedirectError, UrlError, waker::Woken};
 use crate::{ClientHandshakeError, Escaped, InvalidHeader, ProtocolError, ResponseHead, SendError};
 
 /// Why a call of a [`Client`](super::Client) or [`ClientBuilder`](super::ClientBuilder) failed.
@@ -12,7 +12,7 @@ use crate::{ClientHandshakeError, Escaped, InvalidHeader, ProtocolError, Respons
 /// `Display` says what failed; [`source`](std::error::Error::source) returns the cause, if there is a more detailed
 /// one.
 ///
-/// - The caller's fault: `Url`, `Request`, `Send`, `Closed`.
+/// - The caller's fault: `Url`, `Request`, `Send`, `Closed`, `QueueFull`. The caller's wish: `Woken`.
 /// - The server's decision or fault: `Refused`, `Redirect`, `RedirectFailed`, `Handshake`, `Protocol`, `Tls`.
 /// - The proxy's: `Proxy`.
 /// - The network or the operating system: `Resolve`, `Connect`, `Io`, `Timeout`, `Disconnected`.
@@ -27,6 +27,8 @@ pub enum ClientError {
     Send(SendError),
     /// The connection is closed, or an earlier send failed. The earlier call returned the reason.
     Closed,
+    /// There is no connection now, and the queue of a [`ReconnectingClient`](super::ReconnectingClient) has no room.
+    QueueFull,
     /// The server refused the handshake: the status of its response is neither 101 nor a redirect.
     Refused {
         /// The head of the server's response.
@@ -68,6 +70,8 @@ pub enum ClientError {
     Connect(io::Error),
     /// The timeout of this stage ran out.
     Timeout(Stage),
+    /// A [`Waker`](super::Waker) interrupted [`receive`](super::Client::receive). Nothing is lost; call it again.
+    Woken,
     /// The connection was ended or reset without the server's Close frame: code 1006 in
     /// [§7.1.5](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5).
     Disconnected,
@@ -104,6 +108,9 @@ impl ClientError {
             Ok(error) => return Self::Tls(error),
             Err(error) => error,
         };
+        if error.get_ref().is_some_and(|cause| cause.is::<Woken>()) {
+            return Self::Woken;
+        }
         match error.kind() {
             // SO_RCVTIMEO and SO_SNDTIMEO cause `WouldBlock` on Unix and `TimedOut` on Windows. A kernel that gives up
             // on an unreachable peer also reports `TimedOut`; the next read then returns the end of the stream.
@@ -124,6 +131,7 @@ impl fmt::Display for ClientError {
             Self::Request(_) => f.write_str("the request cannot be sent"),
             Self::Send(_) => f.write_str("the message cannot be sent"),
             Self::Closed => f.write_str("the connection is closed"),
+            Self::QueueFull => f.write_str("there is no connection, and the queue is full"),
             Self::Refused { response, .. } => {
                 write!(f, "the server refused the connection with status {}", response.status())
             }
@@ -150,6 +158,7 @@ impl fmt::Display for ClientError {
                 Stage::Send => "the server did not accept a message in time",
                 Stage::Close => "the server did not close the connection in time",
             }),
+            Self::Woken => f.write_str("waiting for a message was interrupted"),
             Self::Disconnected => f.write_str("the server ended the connection without a Close frame"),
             Self::Io(_) => f.write_str("the operating system reported an error"),
         }
@@ -170,7 +179,13 @@ impl std::error::Error for ClientError {
             Self::Handshake(error) => Some(error),
             Self::Protocol(error) => Some(error),
             Self::Resolve(error) | Self::Connect(error) | Self::Io(error) => Some(error),
-            Self::Closed | Self::Refused { .. } | Self::Redirect { .. } | Self::Timeout(_) | Self::Disconnected => None,
+            Self::Closed
+            | Self::QueueFull
+            | Self::Refused { .. }
+            | Self::Redirect { .. }
+            | Self::Timeout(_)
+            | Self::Woken
+            | Self::Disconnected => None,
         }
     }
 }

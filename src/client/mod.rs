@@ -1,8 +1,8 @@
 //! A blocking WebSocket client on `std::net`, for tests, scripts and tools.
 //!
-//! A [`Client`] is one connection that one thread uses. It checks what the server sends as strictly as the server in
-//! this crate checks its clients. It answers Pings and the server's Close by itself, assembles fragmented messages, and
-//! offers permessage-deflate if the feature `deflate` is on.
+//! A [`Client`] is one connection that one thread uses, or two after [`Client::split`]. It checks what the server sends
+//! as strictly as the server in this crate checks its clients. It answers Pings and the server's Close by itself,
+//! assembles fragmented messages, and offers permessage-deflate if the feature `deflate` is on.
 //!
 //! With the feature `client-tls` it speaks TLS (`wss://`). It uses a proxy and follows redirects if it is asked to.
 //!
@@ -30,6 +30,8 @@
 //! assert_eq!(client.subprotocol(), Some("chat.v2"));
 //! # Ok::<(), switchboard::client::ClientError>(())
 //! ```
+//!
+//! A [`ReconnectingClient`] comes back by itself after a loss.
 //!
 //! # TLS
 //!
@@ -69,7 +71,7 @@ client.send_text("Hello")?;
 //!
 //! | error | afterwards |
 //! |---|---|
-//! | [`Timeout`](ClientError::Timeout) of [`Stage::Receive`] | nothing is lost; call [`Client::receive`] again |
+//! | [`Timeout`](ClientError::Timeout) of [`Stage::Receive`], [`Woken`](ClientError::Woken) | nothing is lost; call [`Client::receive`] again |
 //! | [`Send`](ClientError::Send) | nothing was sent, and the connection is unchanged |
 //! | another error of a send | nothing more can be sent; [`Client::receive`] and [`Client::close`] still work |
 //! | another error of [`Client::receive`] or [`Client::close`] | the connection is closed |
@@ -79,7 +81,9 @@ client.send_text("Hello")?;
 // | `url.rs` | the URLs that can be connected to |
 // | `error.rs` | `ClientError`, `Stage` |
 // | `message.rs` | `Message` |
+// | `retry.rs` | which failures are worth another attempt |
 // | `deadline.rs` | how long to wait |
+// | `waker.rs` | `Waker`: what interrupts a read |
 // | `stream.rs` | a transport with a read buffer |
 // | `tcp.rs`, `foreign.rs`, `tls/` | the transports: a socket, a stream of the caller's, TLS over either |
 // | `proxy/` | tunnels through proxies |
@@ -88,6 +92,9 @@ client.send_text("Hello")?;
 // | `headers.rs` | header fields with credentials |
 // | `builder.rs` | `ClientBuilder` |
 // | `connect.rs` | `ClientBuilder::connect` |
+// | `link.rs` | what the halves share, and whose turn it is to write |
+// | `receiving.rs`, `sending.rs` | `ReceivingHalf`, `SendingHalf` |
+// | `reconnect/` | `ReconnectingClient` |
 // | `mod.rs` | `Client` |
 
 mod builder;
@@ -97,18 +104,25 @@ mod error;
 mod foreign;
 mod handshake;
 mod headers;
+mod link;
 mod message;
 mod proxy;
+mod receiving;
+mod reconnect;
 mod redirect;
+mod retry;
+mod sending;
 mod stream;
 mod tcp;
 #[cfg(feature = "client-tls")]
 mod tls;
 mod url;
+mod waker;
 
 use std::{
     fmt, io,
     net::{SocketAddr, TcpStream},
+    sync::Arc,
     time::Duration,
 };
 
@@ -117,18 +131,20 @@ pub use builder::ClientBuilder;
 pub use error::{ClientError, Stage};
 pub use message::Message;
 pub use proxy::ProxyError;
+pub use receiving::ReceivingHalf;
+pub use reconnect::{Backoff, Loss, ReconnectEvent, ReconnectingClient, ReconnectingHandle, WhenFull, Wish};
 pub use redirect::RedirectError;
+pub use sending::SendingHalf;
 #[cfg(feature = "client-tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client-tls")))]
 pub use tls::{TlsError, TlsErrorKind};
+pub use waker::Waker;
 
 #[cfg(feature = "deflate")]
 use crate::DeflateParams;
-use crate::{
-    CloseCode, CloseFrame, Delivery, Driver, Established, Limits, Masked, Outgoing, RandomKeys, ResponseHead,
-    SendError, State,
-};
+use crate::{CloseCode, Connection, Delivery, Established, Limits, RandomKeys, ResponseHead, State};
 use deadline::Deadline;
+use link::Link;
 use stream::Stream;
 
 /// An open connection to a server.
@@ -137,34 +153,37 @@ use stream::Stream;
 /// - Sending: [`send`](Self::send), [`send_text`](Self::send_text), [`send_binary`](Self::send_binary),
 ///   [`ping`](Self::ping), and by fragments [`send_text_fragment`](Self::send_text_fragment),
 ///   [`send_binary_fragment`](Self::send_binary_fragment). Each is one frame and, if it is small, one system call.
-/// - Receiving: [`receive`](Self::receive), which also answers Pings and the server's Close.
+/// - Receiving: [`receive`](Self::receive), which also answers Pings and the server's Close, and
+///   [`waker`](Self::waker), which ends it from another thread.
+/// - Both at once, in two threads: [`split`](Self::split).
 /// - Closing: [`close`](Self::close). Dropping a client ends TCP without a closing handshake.
 /// - Getters: [`subprotocol`](Self::subprotocol), [`response`](Self::response), [`state`](Self::state),
 ///   [`local_addr`](Self::local_addr), [`peer_addr`](Self::peer_addr), and `deflate` with the feature of that name.
 ///
-/// The client does not read while it sends. A server that answers a message before it has read all of it may therefore
+/// Unless it is split, the client does not read while it sends. A server that answers a message before it has read all of it may therefore
 /// wait for the client while the client waits for the server. `write_timeout` ends that.
+///
+/// ```rust
+/// use switchboard::{CloseCode, client::{Client, Message}};
+/// # #[cfg(feature = "server")] {
+/// # use switchboard::{Config, OriginPolicy, Server, apps::Echo};
+/// # let server = Server::bind("127.0.0.1:0".parse()?, Config::default())?.start(|_| Echo::new(OriginPolicy::Any))?;
+/// # let url = format!("ws://{}", server.local_addr());
+///
+/// let mut client = Client::connect(&url)?;
+/// client.send_text("Is anybody there?")?;
+/// assert_eq!(client.receive()?, Message::from("Is anybody there?"));
+/// client.close(CloseCode::NORMAL_CLOSURE, "")?; // and waits for the server's
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Client {
-    stream: Stream,
-    tcp_state: TcpState,
-    driver: Driver<Masked<RandomKeys>>,
+    receiving: ReceivingHalf,
+    sending: SendingHalf,
     subprotocol: Option<String>,
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateParams>,
     response: ResponseHead,
-    timeouts: Timeouts,
-}
-
-/// Which directions of TCP still work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TcpState {
-    /// Both directions work.
-    Open,
-    /// A write failed, perhaps in the middle of a frame. Earlier messages of the server, such as its Close, can be
-    /// read.
-    ReadOnly,
-    /// Both directions have ended.
-    Ended,
 }
 
 /// The timeouts of an open connection; see the table in the module's documentation.
@@ -190,15 +209,45 @@ impl Client {
     }
 
     fn new(stream: Stream, established: Established, keys: RandomKeys, limits: Limits, timeouts: Timeouts) -> Self {
+        let subprotocol = established.subprotocol().map(Into::into);
+        #[cfg(feature = "deflate")]
+        let deflate = established.deflate().copied();
+        let response = established.response().clone();
+        let Connection { receiver, sender } = established.into_connection(keys, limits, Delivery::Messages);
+        let link = Arc::new(Link::new(Arc::clone(stream.transport()), sender, timeouts.write));
         Self {
-            stream,
-            tcp_state: TcpState::Open,
-            subprotocol: established.subprotocol().map(Into::into),
+            receiving: ReceivingHalf::new(stream, receiver, Arc::clone(&link), timeouts),
+            sending: SendingHalf::new(link, timeouts.write),
+            subprotocol,
             #[cfg(feature = "deflate")]
-            deflate: established.deflate().copied(),
-            response: established.response().clone(),
-            driver: Driver::new(established.into_connection(keys, limits, Delivery::Messages), Vec::new()),
-            timeouts,
+            deflate,
+            response,
+        }
+    }
+
+    /// Takes the client apart for two threads: one receives, the other sends.
+    ///
+    /// ```no_run
+    /// use std::thread;
+    /// use switchboard::client::Client;
+    ///
+    /// let (mut receiving, mut sending) = Client::connect("ws://localhost:9002/")?.split()?;
+    /// let waker = receiving.waker()?; // to end `receive` from here
+    /// let received = thread::spawn(move || receiving.receive());
+    /// sending.send_text("Hello")?;
+    /// println!("{:?}", received.join().expect("the thread has not panicked")?);
+    /// # let _ = waker;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `Unsupported` for a stream given to [`ClientBuilder::connect_over`]: it cannot be read and written at the same
+    /// time. The client is dropped.
+    pub fn split(self) -> io::Result<(ReceivingHalf, SendingHalf)> {
+        if self.receiving.link().transport().is_duplex() {
+            Ok((self.receiving, self.sending))
+        } else {
+            Err(io::ErrorKind::Unsupported.into())
         }
     }
 
@@ -213,16 +262,7 @@ impl Client {
     /// - [`ClientError::Timeout`], [`ClientError::Disconnected`], [`ClientError::Io`]: the message may be sent in part,
     ///   so nothing more can be sent. Messages that the server has sent can still be received.
     pub fn send(&mut self, message: &Message) -> Result<(), ClientError> {
-        self.send_with(|mut outgoing| match message {
-            Message::Text(text) => outgoing.text(text),
-            Message::Binary(payload) => outgoing.binary(payload),
-            Message::Ping(payload) => outgoing.ping(payload),
-            Message::Pong(payload) => outgoing.pong(payload),
-            Message::Close(frame) => {
-                let frame = frame.as_ref().map(|(code, reason)| CloseFrame { code: *code, reason });
-                outgoing.close(frame)
-            }
-        })
+        self.sending.send(message)
     }
 
     /// Sends a text message.
@@ -230,7 +270,7 @@ impl Client {
     /// # Errors
     /// See [`send`](Self::send).
     pub fn send_text(&mut self, text: &str) -> Result<(), ClientError> {
-        self.send_with(|mut outgoing| outgoing.text(text))
+        self.sending.send_text(text)
     }
 
     /// Sends a binary message.
@@ -238,7 +278,7 @@ impl Client {
     /// # Errors
     /// See [`send`](Self::send).
     pub fn send_binary(&mut self, payload: &[u8]) -> Result<(), ClientError> {
-        self.send_with(|mut outgoing| outgoing.binary(payload))
+        self.sending.send_binary(payload)
     }
 
     /// Sends a text message uncompressed, even if permessage-deflate was negotiated; see
@@ -247,7 +287,7 @@ impl Client {
     /// # Errors
     /// See [`send`](Self::send).
     pub fn send_text_uncompressed(&mut self, text: &str) -> Result<(), ClientError> {
-        self.send_with(|mut outgoing| outgoing.text_uncompressed(text))
+        self.sending.send_with(|sender, out| sender.text_uncompressed(text, out))
     }
 
     /// Sends a binary message uncompressed, even if permessage-deflate was negotiated; see
@@ -256,7 +296,7 @@ impl Client {
     /// # Errors
     /// See [`send`](Self::send).
     pub fn send_binary_uncompressed(&mut self, payload: &[u8]) -> Result<(), ClientError> {
-        self.send_with(|mut outgoing| outgoing.binary_uncompressed(payload))
+        self.sending.send_with(|sender, out| sender.binary_uncompressed(payload, out))
     }
 
     /// Sends the next fragment of a text message ([§5.4](https://www.rfc-editor.org/rfc/rfc6455#section-5.4)).
@@ -266,7 +306,7 @@ impl Client {
     /// # Errors
     /// See [`send`](Self::send).
     pub fn send_text_fragment(&mut self, text: &str, fin: bool) -> Result<(), ClientError> {
-        self.send_with(|mut outgoing| outgoing.text_fragment(text, fin))
+        self.sending.send_text_fragment(text, fin)
     }
 
     /// Sends the next fragment of a binary message ([§5.4](https://www.rfc-editor.org/rfc/rfc6455#section-5.4)).
@@ -276,7 +316,7 @@ impl Client {
     /// # Errors
     /// See [`send`](Self::send).
     pub fn send_binary_fragment(&mut self, payload: &[u8], fin: bool) -> Result<(), ClientError> {
-        self.send_with(|mut outgoing| outgoing.binary_fragment(payload, fin))
+        self.sending.send_binary_fragment(payload, fin)
     }
 
     /// Sends a Ping with a payload of at most 125 bytes. [`receive`](Self::receive) returns the server's Pong.
@@ -284,7 +324,7 @@ impl Client {
     /// # Errors
     /// See [`send`](Self::send).
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), ClientError> {
-        self.send_with(|mut outgoing| outgoing.ping(payload))
+        self.sending.ping(payload)
     }
 
     /// Waits for the next message or control frame, at most for `read_timeout`.
@@ -300,11 +340,16 @@ impl Client {
     /// - [`ClientError::Disconnected`], [`ClientError::Io`]: the connection is closed.
     /// - [`ClientError::Closed`]: the connection was closed before this call.
     pub fn receive(&mut self) -> Result<Message, ClientError> {
-        let message = self.next_message(Deadline::after(self.timeouts.read), Stage::Receive)?;
-        if let Message::Close(_) = message {
-            self.wait_for_tcp_end(Deadline::after(Some(self.timeouts.close)));
-        }
-        Ok(message)
+        self.receiving.receive()
+    }
+
+    /// Returns what makes [`receive`](Self::receive) return from another thread.
+    ///
+    /// # Errors
+    /// The operating system's error; `Unsupported` for a stream given to [`ClientBuilder::connect_over`], and on
+    /// systems other than Unix.
+    pub fn waker(&self) -> io::Result<Waker> {
+        self.receiving.waker()
     }
 
     /// Performs the closing handshake ([§7.1.2](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.2)) and returns the
@@ -319,25 +364,7 @@ impl Client {
     /// - [`ClientError::Timeout`]: the server's Close did not come in time. The connection is closed.
     /// - All others as for [`receive`](Self::receive).
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Option<(CloseCode, String)>, ClientError> {
-        let deadline = Deadline::after(Some(self.timeouts.close));
-        if self.tcp_state == TcpState::Open && self.driver.sender().is_open() {
-            self.driver.outgoing().close(Some(CloseFrame { code, reason }))?;
-            // If this fails, the server's Close may still be there to read.
-            let _ = self.flush(deadline, Stage::Close);
-        }
-        loop {
-            match self.next_message(deadline, Stage::Close) {
-                Ok(Message::Close(frame)) => {
-                    self.wait_for_tcp_end(deadline);
-                    return Ok(frame);
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    self.end_tcp();
-                    return Err(error);
-                }
-            }
-        }
+        self.receiving.close(code, reason)
     }
 
     /// Returns the subprotocol that the server chose, if any.
@@ -362,9 +389,12 @@ impl Client {
     /// Returns the state of the connection. It is [`State::Closed`] also after an end without a closing handshake.
     #[must_use]
     pub fn state(&self) -> State {
-        match self.tcp_state {
-            TcpState::Open | TcpState::ReadOnly => self.driver.state(),
-            TcpState::Ended => State::Closed,
+        let link = self.receiving.link();
+        let no_close_was_sent = link.turn(Deadline::PerCall(None)).is_some_and(|turn| turn.is_open());
+        match (link.has_ended(), self.receiving.is_open(), no_close_was_sent) {
+            (true, _, _) | (false, false, false) => State::Closed,
+            (false, true, true) => State::Open,
+            (false, true, false) | (false, false, true) => State::Closing,
         }
     }
 
@@ -387,138 +417,19 @@ impl Client {
 
     /// Sets how long [`receive`](Self::receive) waits, from the next call on; `None` is without limit.
     pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
-        self.timeouts.read = timeout;
+        self.receiving.set_read_timeout(timeout);
     }
 
     fn socket(&self) -> io::Result<&TcpStream> {
-        self.stream.socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
-    }
-
-    /// Lets `send` append frames to the output, and writes them.
-    fn send_with(
-        &mut self,
-        send: impl FnOnce(Outgoing<'_, Masked<RandomKeys>>) -> Result<(), SendError>,
-    ) -> Result<(), ClientError> {
-        if self.tcp_state != TcpState::Open {
-            return Err(ClientError::Closed);
-        }
-        send(self.driver.outgoing())?;
-        self.flush(Deadline::PerCall(self.timeouts.write), Stage::Send)
-    }
-
-    /// Writes the output to the stream.
-    fn flush(&mut self, deadline: Deadline, stage: Stage) -> Result<(), ClientError> {
-        let written = match self.tcp_state {
-            TcpState::Open => self.stream.write_all(self.driver.output(), deadline),
-            TcpState::ReadOnly | TcpState::Ended => Ok(()),
-        };
-        self.driver.wrote(self.driver.output().len());
-        written.map_err(|error| {
-            log::debug!("sending failed, the connection is read-only: {error}");
-            self.tcp_state = TcpState::ReadOnly;
-            ClientError::from_io(error, stage)
-        })
-    }
-
-    /// Returns the next message, reading more bytes if necessary. Answers control frames, and fails the connection
-    /// after a protocol error.
-    fn next_message(&mut self, deadline: Deadline, stage: Stage) -> Result<Message, ClientError> {
-        loop {
-            if self.tcp_state == TcpState::Ended {
-                return Err(ClientError::Closed);
-            }
-            if let Some(message) = self.parse_message()? {
-                return Ok(message);
-            }
-            match self.read(deadline).map_err(|error| ClientError::from_io(error, stage)) {
-                Ok(0) => {
-                    self.end_tcp();
-                    return Err(ClientError::Disconnected);
-                }
-                Ok(_) => {}
-                Err(timeout @ ClientError::Timeout(_)) => return Err(timeout),
-                Err(error) => {
-                    self.end_tcp();
-                    return Err(error);
-                }
-            }
-        }
-    }
-
-    /// Reads once: into the buffer of an unfinished message if that has room, else into the stream's. Returns the number
-    /// of bytes, 0 at the end of the stream.
-    fn read(&mut self, deadline: Deadline) -> io::Result<usize> {
-        let (transport, buffer) = self.stream.parts();
-        let Some(mut room) = self.driver.room(buffer) else { return self.stream.fill(deadline) };
-        let vec = room.vec();
-        let before = vec.len();
-        vec.resize(vec.capacity().min(before + MAX_APPENDED_BYTES), 0);
-        let read = transport.read(&mut vec[before..], deadline);
-        vec.truncate(before + read.as_ref().map_or(0, |&length| length));
-        let after = room.finish();
-        self.stream.set_unread(after);
-        read
-    }
-
-    /// Returns the next message from the bytes already read. Later messages stay in the buffer.
-    fn parse_message(&mut self) -> Result<Option<Message>, ClientError> {
-        loop {
-            let (mut events, mut outgoing) = self.driver.receive(self.stream.unread());
-            let message = match events.next_event(&mut outgoing) {
-                Ok(Some(event)) => Message::from_event(&event),
-                Ok(None) => {
-                    self.stream.keep_last(0);
-                    return Ok(None);
-                }
-                Err(error) => {
-                    self.end_after_failure();
-                    return Err(ClientError::Protocol(error));
-                }
-            };
-            let left = events.unread();
-            self.stream.keep_last(left);
-            // The message is returned even if its answer cannot be sent.
-            let _ = self.flush(Deadline::PerCall(self.timeouts.write), Stage::Send);
-            if message.is_some() {
-                return Ok(message);
-            }
-        }
-    }
-
-    /// Ends a connection that has failed (§7.1.7): writes the Close, then reads and drops input for up to
-    /// [`LINGER_TIMEOUT`]. Unread input would make the kernel send a reset, which may overtake our Close.
-    fn end_after_failure(&mut self) {
-        let deadline = Deadline::after(Some(LINGER_TIMEOUT));
-        if self.flush(deadline, Stage::Close).is_ok() && self.stream.finish_writing(deadline).is_ok() {
-            // Whether the server ends TCP, resets the connection or stays silent makes no difference here.
-            let _ = self.stream.drain(deadline);
-        }
-        self.end_tcp();
-    }
-
-    /// Says that nothing more follows, waits until the server ends TCP, then ends it here. §7.1.1: TCP "SHOULD be
-    /// closed first by the server, so that it holds the TIME_WAIT state and not the client".
-    fn wait_for_tcp_end(&mut self, deadline: Deadline) {
-        let ended = if self.tcp_state == TcpState::Open { self.stream.announce_end(deadline) } else { Ok(()) };
-        if let Err(error) = ended.and_then(|()| self.stream.drain(deadline)) {
-            log::debug!("the server did not end TCP after the closing handshake: {error}");
-        }
-        self.end_tcp();
-    }
-
-    fn end_tcp(&mut self) {
-        self.stream.shutdown();
-        self.tcp_state = TcpState::Ended;
+        self.receiving.link().transport().socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("stream", &self.stream).field("state", &self.state()).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("receiving", &self.receiving)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
     }
 }
-
-/// How long input is read and dropped after the connection has failed.
-const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
-/// How much is read at once of a large message. It is cleared for each read, of which a slow server may need many.
-const MAX_APPENDED_BYTES: usize = 64 << 10;

@@ -8,60 +8,75 @@ use std::{
     io::{self, BufRead, Read},
     net::TcpStream,
     ops::Range,
+    sync::Arc,
 };
 
-use super::deadline::Deadline;
+use super::{deadline::Deadline, waker::Wake};
 
 /// What carries the bytes: TCP, TLS, or a stream of the caller's. Each call blocks, at most until its deadline.
 ///
 /// After an error of the kind `TimedOut` or `WouldBlock` nothing that was received is lost, and the call can be
 /// repeated; after one of a write, a part may be sent.
-pub(super) trait Transport: Send {
+///
+/// One thread reads and drains. Another may write at the same time, if [`is_duplex`](Self::is_duplex).
+pub(super) trait Transport: Send + Sync {
     /// Reads once and returns the number of bytes, 0 at the end of the stream.
-    fn read(&mut self, buffer: &mut [u8], deadline: Deadline) -> io::Result<usize>;
+    fn read(&self, buffer: &mut [u8], deadline: Deadline) -> io::Result<usize>;
 
     /// Writes all of `bytes`, and whatever the transport itself still has to send. With few bytes it is one system
     /// call.
-    fn write_all(&mut self, bytes: &[u8], deadline: Deadline) -> io::Result<()>;
+    fn write_all(&self, bytes: &[u8], deadline: Deadline) -> io::Result<()>;
 
     /// Tells the peer that no more bytes follow, if the transport has a message for that. The connection stays open.
-    fn announce_end(&mut self, _deadline: Deadline) -> io::Result<()> {
+    fn announce_end(&self, _deadline: Deadline) -> io::Result<()> {
         Ok(())
     }
 
     /// Ends the outgoing direction. The incoming one stays open.
-    fn finish_writing(&mut self, deadline: Deadline) -> io::Result<()>;
+    fn finish_writing(&self, deadline: Deadline) -> io::Result<()>;
 
     /// Reads and drops input until the peer ends TCP.
-    fn drain(&mut self, deadline: Deadline) -> io::Result<()>;
+    fn drain(&self, deadline: Deadline) -> io::Result<()>;
 
     /// Ends both directions.
-    fn shutdown(&mut self);
+    fn shutdown(&self);
 
     /// Returns the socket, `None` if the transport is a stream of the caller's.
     fn socket(&self) -> Option<&TcpStream>;
+
+    /// Returns what interrupts a read; makes it at the first call.
+    ///
+    /// # Errors
+    /// `Unsupported` if reads cannot be interrupted, or the system's error.
+    fn wake(&self) -> io::Result<Arc<Wake>>;
+
+    /// Returns whether a wake is due, and takes it.
+    fn take_wake(&self) -> bool;
+
+    /// Returns whether one thread can read while another writes.
+    fn is_duplex(&self) -> bool;
 }
 
 /// A connected transport and its read buffer.
 pub(super) struct Stream {
-    transport: Box<dyn Transport>,
+    transport: Arc<dyn Transport>,
     buffer: Box<[u8]>,
     /// `buffer[unread]` has been read from the transport but not consumed.
     unread: Range<usize>,
 }
 
 impl Stream {
-    pub(super) fn new(transport: Box<dyn Transport>) -> Self {
+    pub(super) fn new(transport: Arc<dyn Transport>) -> Self {
         Self { transport, buffer: vec![0; BUFFER_BYTES].into_boxed_slice(), unread: 0..0 }
     }
 
-    /// Returns the socket, `None` if the stream is not the client's own.
-    pub(super) fn socket(&self) -> Option<&TcpStream> {
-        self.transport.socket()
+    /// Returns the transport.
+    pub(super) fn transport(&self) -> &Arc<dyn Transport> {
+        &self.transport
     }
 
     /// Returns the transport. Drops the buffer, which must be empty.
-    pub(super) fn into_transport(self) -> Box<dyn Transport> {
+    pub(super) fn into_transport(self) -> Arc<dyn Transport> {
         debug_assert!(self.unread.is_empty(), "bytes would be lost");
         self.transport
     }
@@ -86,8 +101,8 @@ impl Stream {
     }
 
     /// Returns the transport, to read elsewhere, and the buffer. All earlier bytes must have been consumed.
-    pub(super) fn parts(&mut self) -> (&mut dyn Transport, &mut [u8]) {
-        (&mut *self.transport, &mut self.buffer)
+    pub(super) fn parts(&mut self) -> (&dyn Transport, &mut [u8]) {
+        (&*self.transport, &mut self.buffer)
     }
 
     /// The first `length` bytes of the buffer have been read now.
@@ -105,33 +120,20 @@ impl Stream {
         Reader { stream: self, deadline }
     }
 
-    /// Tells the peer that no more bytes follow. TCP stays open in both directions.
-    pub(super) fn announce_end(&mut self, deadline: Deadline) -> io::Result<()> {
-        self.transport.announce_end(deadline)
-    }
-
-    /// Ends the outgoing direction. The incoming one stays open.
-    pub(super) fn finish_writing(&mut self, deadline: Deadline) -> io::Result<()> {
-        self.transport.finish_writing(deadline)
-    }
-
     /// Reads and drops input until the peer ends TCP. If a socket is closed with unread input, the kernel sends a
     /// reset, which may overtake the last bytes we wrote.
     pub(super) fn drain(&mut self, deadline: Deadline) -> io::Result<()> {
         self.unread = 0..0;
         self.transport.drain(deadline)
     }
-
-    /// Ends both directions.
-    pub(super) fn shutdown(&mut self) {
-        self.unread = 0..0;
-        self.transport.shutdown();
-    }
 }
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stream").field("socket", &self.socket()).field("unread", &self.unread).finish_non_exhaustive()
+        f.debug_struct("Stream")
+            .field("socket", &self.transport.socket())
+            .field("unread", &self.unread)
+            .finish_non_exhaustive()
     }
 }
 
@@ -163,7 +165,7 @@ impl Read for Reader<'_> {
 }
 
 /// Reads and drops input until `transport` ends.
-pub(super) fn drain(transport: &mut impl Transport, deadline: Deadline) -> io::Result<()> {
+pub(super) fn drain(transport: &impl Transport, deadline: Deadline) -> io::Result<()> {
     let mut dropped = [0; 4096];
     while transport.read(&mut dropped, deadline)? > 0 {}
     Ok(())

@@ -10,6 +10,15 @@ use core::fmt;
 ///
 /// The numbers of the IANA registry have constants. [`may_be_sent`](Self::may_be_sent) and
 /// [`may_be_received`](Self::may_be_received) tell whether a Close frame may hold a number.
+///
+/// ```rust
+/// use switchboard::CloseCode;
+///
+/// let kicked = CloseCode::new(4001); // 4000 to 4999 are the application's
+/// assert!(kicked.may_be_sent());
+/// assert!(!CloseCode::ABNORMAL_CLOSURE.may_be_sent()); // 1006, for a connection without a Close frame
+/// assert_eq!(CloseCode::GOING_AWAY.to_string(), "1001 GOING_AWAY");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CloseCode(u16);
 

@@ -40,6 +40,24 @@ pub enum State {
 ///
 /// The caller also sets the deadlines: for a message that makes no progress
 /// ([`Receiver::has_unfinished`]), and for the peer's Close frame after ours.
+///
+/// The halves are apart, so that a message is answered from the very buffer that it was read into:
+///
+/// ```rust
+/// use switchboard::{Connection, Delivery, Event, Limits};
+///
+/// let Connection { mut receiver, mut sender } = Connection::server(Limits::default(), Delivery::Messages);
+/// let mut input = [0x81, 0x82, 1, 2, 3, 4, b'h' ^ 1, b'i' ^ 2]; // from the client's socket
+/// let mut out = Vec::new(); // for the client's socket
+/// let mut events = receiver.receive(&mut input);
+/// while let Some(event) = events.next_event()? {
+///     if let Event::Text(text) = event {
+///         sender.text(text, &mut out)?;
+///     }
+/// }
+/// assert_eq!(out, b"\x81\x02hi");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Connection<M = Unmasked> {
     /// Bytes to events.

@@ -8,6 +8,19 @@ use super::{CloseCode, MessageKind};
 ///
 /// The connection fails ([§7.1.7](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7)): give the error to
 /// [`Sender::fail`](crate::Sender::fail). A frame that is not complete yet is not an error, nor is a normal close.
+///
+/// ```rust
+/// use switchboard::{CloseCode, Connection, Delivery, Limits, ProtocolError, SendError};
+///
+/// let Connection { mut receiver, mut sender } = Connection::server(Limits::default(), Delivery::Messages);
+/// let (mut unmasked, mut out) = ([0x81, 0x02, b'h', b'i'], Vec::new());
+/// if let Err(error) = receiver.receive(&mut unmasked).next_event() {
+///     assert_eq!((error, error.close_code()), (ProtocolError::UnmaskedFrame, CloseCode::PROTOCOL_ERROR));
+///     sender.fail(&error, &mut out)?; // then write the output, and end TCP
+/// }
+/// # assert!(out.starts_with(b"\x88") && !receiver.is_open());
+/// # Ok::<(), SendError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProtocolError {
@@ -150,6 +163,19 @@ impl fmt::Display for ProtocolError {
 impl core::error::Error for ProtocolError {}
 
 /// The caller asked a [`Sender`](crate::Sender) for something that is not allowed now. Nothing was written.
+///
+/// ```rust
+/// use switchboard::{Connection, Delivery, Limits, MessageKind, SendError};
+///
+/// let mut sender = Connection::server(Limits::default(), Delivery::Messages).sender;
+/// let mut out = Vec::new();
+/// sender.text_fragment("half of a sen", false, &mut out)?;
+/// let before = out.len();
+/// let refused = sender.binary(&[1, 2, 3], &mut out); // between two fragments
+/// assert_eq!(refused, Err(SendError::MessageUnfinished(MessageKind::Text)));
+/// assert_eq!(out.len(), before);
+/// # Ok::<(), SendError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendError {

@@ -6,6 +6,17 @@
 ///
 /// They bound the memory of a connection: its buffer grows with the bytes that have arrived, never with the length that
 /// a header announces.
+///
+/// ```rust
+/// use switchboard::{CloseCode, Connection, Delivery, Limits};
+///
+/// let limits = Limits::of_bytes(64 << 10);
+/// let mut receiver = Connection::server(limits, Delivery::Messages).receiver;
+/// // A header that announces 128 KiB fails, before any payload is read or room made for it.
+/// let mut header = [0x82, 0xff, 0, 0, 0, 0, 0, 2, 0, 0];
+/// let error = receiver.receive(&mut header).next_event().unwrap_err();
+/// assert_eq!(error.close_code(), CloseCode::MESSAGE_TOO_BIG);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Limits {
@@ -37,6 +48,18 @@ impl Default for Limits {
 }
 
 /// The portions in which a [`Receiver`](crate::Receiver) returns messages.
+///
+/// ```rust
+/// use switchboard::{Connection, Delivery, Event, Limits, ProtocolError};
+///
+/// let mut receiver = Connection::server(Limits::of_bytes(u64::MAX), Delivery::Pieces).receiver;
+/// let mut start = [0x82, 0x83, 0, 0, 0, 0, 7]; // one byte of three
+/// let mut events = receiver.receive(&mut start);
+/// let Some(Event::Piece(piece)) = events.next_event()? else { panic!("the byte is a piece") };
+/// assert_eq!((piece.payload, piece.first, piece.last), (&[7][..], true, false));
+/// assert_eq!(receiver.buffered_bytes(), 0); // so a file of any length takes no memory
+/// # Ok::<(), ProtocolError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Delivery {
     /// Whole messages. Default.

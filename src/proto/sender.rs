@@ -23,6 +23,18 @@ use super::{
 /// - Getters: [`is_open`](Self::is_open), [`close_code`](Self::close_code).
 /// - To write [`Prepared::compressed`] frames without the sender: [`max_shared_bytes`](Self::max_shared_bytes),
 ///   [`reset_context`](Self::reset_context).
+///
+/// ```rust
+/// use switchboard::{CloseCode, CloseFrame, Connection, Delivery, Limits, SendError};
+///
+/// let mut sender = Connection::server(Limits::default(), Delivery::Messages).sender;
+/// let mut out = Vec::new();
+/// sender.text("hello", &mut out)?;
+/// sender.close(Some(CloseFrame { code: CloseCode::GOING_AWAY, reason: "restart" }), &mut out)?;
+/// assert_eq!(out, b"\x81\x05hello\x88\x09\x03\xe9restart");
+/// assert_eq!(sender.text("more", &mut out), Err(SendError::Closed));
+/// # Ok::<(), SendError>(())
+/// ```
 #[derive(Debug)]
 pub struct Sender<M = Unmasked> {
     masking: M,

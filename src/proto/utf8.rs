@@ -40,7 +40,7 @@ impl Utf8Validator {
     pub(super) fn push<'a>(&mut self, piece: &'a [u8]) -> Result<Valid<'a>, InvalidUtf8> {
         let mut rest = piece;
         let mut completed = None;
-        while self.len > 0 && completed.is_none() {
+        while self.len > 0 {
             let Some((&byte, after)) = rest.split_first() else {
                 return Ok(Valid { completed: None, text: "" });
             };

@@ -7,11 +7,6 @@ use std::time::{Duration, Instant};
 pub(crate) struct Tick(u32);
 
 impl Tick {
-    /// Returns the time `later`, in hundredths of a second rounded down.
-    pub(crate) fn after(self, later: Duration) -> Tick {
-        Tick(self.0.wrapping_add((later.as_millis() / 10) as u32))
-    }
-
     /// Returns the time from `earlier` to `self`. Correct for spans below 497 days.
     pub(crate) fn since(self, earlier: Tick) -> Duration {
         Duration::from_millis(u64::from(self.0.wrapping_sub(earlier.0)) * 10)

@@ -160,7 +160,8 @@ impl<M: Send> Reactor<M> {
     /// Returns the system's error if it cannot report readiness.
     pub(crate) fn run<H: Handler<Mail = M>>(mut self, handler: &mut H) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
-        let mut next = Next::Wait(None);
+        // The handler may have timers already.
+        let mut next = Next::Again;
         while next != Next::Done {
             self.wait(&mut events, next)?;
             let Self { poll, turns } = &mut self;

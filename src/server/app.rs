@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr};
 
-use super::{ConnectionId, Context, Request, Responder, Verdict};
+use super::{ConnectionId, Context, Request, Responder, Verdict, WorkerContext};
 use crate::{CloseCode, Message, ProtocolError, Remote, RequestHead, ServerHandshake};
 
 /// A service: one value per worker, used by that worker's thread alone.
@@ -14,7 +14,7 @@ use crate::{CloseCode, Message, ProtocolError, Remote, RequestHead, ServerHandsh
 /// # Examples
 /// A server that sends each text back in upper case:
 ///
-/// ```no_run
+/// ```rust
 /// use std::convert::Infallible;
 /// use switchboard::{App, Config, Context, Handshake, Message, Server, Verdict};
 ///
@@ -35,18 +35,25 @@ use crate::{CloseCode, Message, ProtocolError, Remote, RequestHead, ServerHandsh
 ///     }
 /// }
 ///
-/// let server = Server::bind("127.0.0.1:8080".parse()?, Config::default())?;
-/// println!("listening on {}", server.address());
-/// server.start(|_| Shout)?.join()?;
+/// let server = Server::bind("127.0.0.1:0".parse()?, Config::default())?; // port 0 takes any free one
+/// println!("listening on {}", server.local_addr());
+/// let running = server.start(|_| Shout)?;
+/// # running.stopper().stop();
+/// running.join()?; // waits until a `Stopper` stops it
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait App: Sized {
     /// The app's own value for each open connection.
     type Peer: Send + 'static;
 
-    /// What other threads and timers tell the app ([`Remote::tell`]), such as an `enum` of events;
+    /// What other threads tell the app ([`Remote::tell`]), such as an `enum` of events;
     /// [`Infallible`](std::convert::Infallible) if nothing does.
     type Told: Send + 'static;
+
+    /// Called once, on the worker's thread, before all other methods.
+    fn started(&mut self, worker: &mut WorkerContext<'_>) {
+        let _ = worker;
+    }
 
     /// Called when a client asks to open a connection. The verdict may be given later, from any thread. If it is
     /// dropped, the client gets 500.
@@ -73,12 +80,28 @@ pub trait App: Sized {
         let _ = (peer, told, context);
     }
 
-    /// Called every [`Config::tick_interval`](super::Config::tick_interval), if that is set, on each worker: at most 10
-    /// ms late, or at the end of the turn that it falls into. The calls that a longer turn misses are skipped.
-    ///
-    /// `remote` is where the call can send to. What it posts to this worker is executed at once, in the next turn.
-    fn tick(&mut self, remote: &Remote) {
-        let _ = remote;
+    /// Called for each Pong, with its payload: that of a Ping that [`Context::ping`] has sent, or an empty one for a
+    /// Ping of the server's own. A peer may send Pongs that answer nothing (RFC 6455 §5.5.3). Not called after the app
+    /// has closed the connection.
+    fn pong(&mut self, peer: &mut Self::Peer, payload: &[u8], context: &mut Context<'_>) {
+        let _ = (peer, payload, context);
+    }
+
+    /// Called when a timer is due that [`Context::set_timer`] or [`Context::set_interval`] has set for this connection.
+    fn timer(&mut self, peer: &mut Self::Peer, name: u32, context: &mut Context<'_>) {
+        let _ = (peer, name, context);
+    }
+
+    /// Called when one of the app's own timers is due, which [`WorkerContext::set_timer`] or
+    /// [`WorkerContext::set_interval`] has set.
+    fn worker_timer(&mut self, name: u32, worker: &mut WorkerContext<'_>) {
+        let _ = (name, worker);
+    }
+
+    /// Called once nothing waits for this connection any more, after [`Context::notify_when_drained`]. Not called after
+    /// the app has closed the connection.
+    fn drained(&mut self, peer: &mut Self::Peer, context: &mut Context<'_>) {
+        let _ = (peer, context);
     }
 
     /// Called in each turn of the event loop after the turn's messages, before publications are written. An app that
@@ -144,6 +167,8 @@ pub enum End {
     /// The worker reached [`Config::max_worker_bytes`](super::Config::max_worker_bytes), and this connection was
     /// evicted.
     Overloaded,
+    /// The app terminated the connection ([`Context::terminate`]).
+    Terminated,
     /// The server stopped before the closing handshake was completed.
     Stopped,
 }
@@ -160,9 +185,13 @@ impl End {
             Self::Failed(error) => error.close_code(),
             Self::TooSlow | Self::NoPong | Self::MessageStalled => CloseCode::POLICY_VIOLATION,
             Self::Overloaded => CloseCode::TRY_AGAIN_LATER,
-            Self::Vanished | Self::Broken(_) | Self::TlsFailed | Self::NoClose | Self::WriteStalled | Self::Stopped => {
-                CloseCode::ABNORMAL_CLOSURE
-            }
+            Self::Vanished
+            | Self::Broken(_)
+            | Self::TlsFailed
+            | Self::NoClose
+            | Self::WriteStalled
+            | Self::Terminated
+            | Self::Stopped => CloseCode::ABNORMAL_CLOSURE,
         }
     }
 }
@@ -182,6 +211,7 @@ impl fmt::Display for End {
             Self::MessageStalled => f.write_str("stopped in the middle of a message"),
             Self::TooSlow => f.write_str("was too slow for what is published"),
             Self::Overloaded => f.write_str("used most of the worker's memory when it ran out"),
+            Self::Terminated => f.write_str("terminated by us"),
             Self::Stopped => f.write_str("cut off when the server stopped"),
         }
     }

@@ -1,6 +1,8 @@
-//! The execution of what other threads and workers ask for, and what they tell the app.
+//! The execution of what other threads and workers ask for, and what they and the clock tell the app.
 
-use super::{App, Context, inbound::Input, remote::Command, state::State, worker::Worker};
+use super::{
+    App, Context, WorkerContext, inbound::Input, remote::Command, state::State, timers::Owner, worker::Worker,
+};
 use crate::{
     CloseCode, CloseFrame,
     reactor::{Key, Turn},
@@ -9,12 +11,42 @@ use crate::{
 impl<A: App> Worker<A> {
     /// Tells the app something about a connection, if it is open.
     pub(super) fn tell(&mut self, key: Key, told: A::Told) {
+        self.with_open(key, |app, peer, context| app.told(peer, told, context));
+    }
+
+    /// Tells the app that it may begin.
+    pub(super) fn started(&mut self) {
+        self.app.started(&mut WorkerContext::new(&mut self.hub));
+    }
+
+    /// Tells the app of timers that are due. If there are more, the next turn goes on.
+    pub(super) fn run_timers(&mut self) {
+        for _ in 0..TIMERS_PER_TURN {
+            match self.hub.timers.next_due(self.hub.now) {
+                Some((Owner::App, name)) => self.app.worker_timer(name, &mut WorkerContext::new(&mut self.hub)),
+                Some((Owner::Connection(key), name)) => {
+                    self.with_open(key, |app, peer, context| app.timer(peer, name, context));
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// Tells the app of connections for which nothing waits any more.
+    pub(super) fn run_drained(&mut self) {
+        for key in self.hub.links.take_drained() {
+            self.with_open(key, |app, peer, context| app.drained(peer, context));
+        }
+    }
+
+    /// Calls the app for a connection, if that is open.
+    fn with_open(&mut self, key: Key, call: impl FnOnce(&mut A, &mut A::Peer, &mut Context<'_>)) {
         if !self.hub.links.is_open(key) {
             return;
         }
         let Self { app, hub, inbound, .. } = self;
         if let Input::Frames { peer, .. } = &mut inbound[Self::slot(key)].input {
-            app.told(peer, told, &mut Context::new(hub, key));
+            call(app, peer, &mut Context::new(hub, key));
         }
     }
 
@@ -63,3 +95,6 @@ impl<A: App> Worker<A> {
         }
     }
 }
+
+/// How many timers one turn may run.
+const TIMERS_PER_TURN: usize = 1024;

@@ -15,6 +15,19 @@ use crate::{HeadLimits, Limits, proto::Deflate};
 /// Each limit holds per connection unless its text says otherwise. The server checks deadlines periodically and notices
 /// a missed one within two seconds. More than two seconds in which a worker's thread does not run, because the process
 /// is stopped or the machine is suspended or overloaded, do not count: all deadlines move by that time.
+///
+/// ```rust
+/// use std::time::Duration;
+/// use switchboard::{Config, Limits, Server};
+///
+/// let mut config = Config::default();
+/// config.workers = 2;
+/// config.limits = Limits::of_bytes(64 << 10);
+/// config.max_connections_per_address = Some(20);
+/// (config.ping_after, config.idle_timeout) = (Duration::from_secs(20), Duration::from_secs(40));
+/// let server = Server::bind("127.0.0.1:0".parse()?, config)?; // refuses what makes no sense
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -68,9 +81,6 @@ pub struct Config {
     /// The longest time that a stop takes, for the whole server. Default: 5 s. Past it all remaining connections are
     /// cut ([`End::Stopped`](super::End::Stopped)).
     pub stop_timeout: Duration,
-    /// How often each worker calls [`App::tick`](super::App::tick), rounded to hundredths of a second, at least one.
-    /// Default: `None`, never.
-    pub tick_interval: Option<Duration>,
     /// Bytes that may wait for a peer because the kernel does not take them. Default: 1 MiB. Past it the server reads
     /// nothing from that peer, and applies `slow_subscriber` to messages that others send to it. A single message may
     /// exceed it.
@@ -139,7 +149,6 @@ impl Default for Config {
             write_timeout: Duration::from_secs(30),
             message_timeout: Duration::from_secs(30),
             stop_timeout: Duration::from_secs(5),
-            tick_interval: None,
             max_queued_bytes: 1 << 20,
             slow_subscriber: SlowSubscriber::Close,
             max_worker_bytes: 256 << 20,

@@ -81,7 +81,8 @@ impl<A: App> Worker<A> {
     }
 
     fn ping(&mut self, key: Key) {
-        self.hub.ping(key);
+        let sent = self.hub.ping(key, b"");
+        debug_assert_eq!(sent, Ok(()), "an empty Ping can be sent");
         if let Some(link) = self.hub.links.get_mut(key) {
             link.note_pinged(self.hub.now);
         }

@@ -32,9 +32,12 @@ impl End {
             Self::MessageStalled => "a message was not finished in time",
             Self::TooSlow => "too slow for what is published",
             Self::Overloaded => "out of memory, try again later",
-            Self::Vanished | Self::Broken(_) | Self::NoClose | Self::WriteStalled | Self::Stopped => {
-                return Consequence::Cut;
-            }
+            Self::Vanished
+            | Self::Broken(_)
+            | Self::NoClose
+            | Self::WriteStalled
+            | Self::Terminated
+            | Self::Stopped => return Consequence::Cut,
         };
         Consequence::Fail(CloseFrame { code: self.code(), reason })
     }
@@ -72,6 +75,7 @@ impl<A: App> Worker<A> {
         if let Input::Frames { peer, .. } = self.drop_input(key) {
             let id = self.hub.id(key);
             debug!("{id}: {end}");
+            self.hub.remote.note_open(self.hub.worker, |open| open - 1);
             self.app.closed(peer, id, end, &self.hub.remote);
         }
     }

@@ -59,19 +59,24 @@ impl Hub {
         if others || (compress && self.topics.is_deflating(topic)) {
             let prepared = message.to_prepared();
             let message = if compress { prepared } else { prepared.uncompressed() };
-            self.publish_here(topic, &message, except);
-            if others {
-                // The excepted connection is one of this worker.
-                self.outgoing_bytes += message.frame().len();
-                self.outgoing.push(Publication { topic: topic.into(), message, except: None });
-                if self.outgoing_bytes >= MAX_LOG_BYTES {
-                    self.flush_outgoing();
-                }
-            }
+            self.publish_prepared(topic, &message, except);
         } else {
             let header = FrameHeader::of_message(message.kind(), false, message.payload().len() as u64).encode();
             self.topics.publish(topic, header.as_ref(), message.payload(), None, except);
             self.flush_full_logs();
+        }
+    }
+
+    /// Publishes a message to this worker's subscribers and queues it for the other workers.
+    pub(super) fn publish_prepared(&mut self, topic: &str, message: &Prepared, except: Option<Key>) {
+        self.publish_here(topic, message, except);
+        if self.remote.workers() > 1 {
+            // The excepted connection is one of this worker.
+            self.outgoing_bytes += message.frame().len();
+            self.outgoing.push(Publication { topic: topic.into(), message: message.clone(), except: None });
+            if self.outgoing_bytes >= MAX_LOG_BYTES {
+                self.flush_outgoing();
+            }
         }
     }
 

@@ -39,7 +39,18 @@ impl<A: App> Worker<A> {
             let message = match event {
                 Event::Text(text) => Message::Text(text),
                 Event::Binary(bytes) => Message::Binary(bytes),
-                Event::Ping(_) | Event::Pong(_) | Event::Piece(_) | Event::Close(_) => {
+                Event::Pong(payload) => {
+                    if is_open {
+                        app.pong(peer, payload, &mut Context::new(hub, key));
+                    }
+                    match hub.after_event(key) {
+                        Disposition::Deliver => is_open = true,
+                        Disposition::Drop => is_open = false,
+                        Disposition::Stop => break,
+                    }
+                    continue;
+                }
+                Event::Ping(_) | Event::Piece(_) | Event::Close(_) => {
                     if let Some(reply) = event.reply() {
                         hub.reply(key, reply);
                         if hub.is_over(key) {

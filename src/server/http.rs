@@ -33,6 +33,19 @@ pub struct Request<'a> {
 /// app has set one.
 ///
 /// A response to HEAD, and one with a status that has no body (204, 205, 304), is sent without its body.
+///
+/// ```rust
+/// use switchboard::{Request, Responder, Response};
+///
+/// /// Is called by `App::request`.
+/// fn respond(request: &Request<'_>, responder: Responder) {
+///     responder.send(match request.head.path() {
+///         "/" => Response::new(200).header("Content-Type", "text/html").body(b"<h1>Hello</h1>".as_slice()),
+///         "/health" => Response::text(200, "ok\n"),
+///         path => Response::text(404, format!("there is no {path}\n")),
+///     });
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     status: u16,

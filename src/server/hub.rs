@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use super::{
-    Config, ConnectionId, Remote,
+    Config, ConnectionId, End, Remote,
     links::Links,
     remote::Publication,
     state::{State, Step},
+    timers::Timers,
     topics::Topics,
 };
 use crate::{
@@ -29,6 +30,7 @@ pub(super) struct Hub {
     /// The compression state of this worker's connections, if compression is on.
     pub(super) deflate: Option<Deflate>,
     pub(super) topics: Topics,
+    pub(super) timers: Timers,
     /// Frames for the connection whose event is being handled.
     pub(super) cork: Vec<u8>,
     /// The connection whose event is being handled.
@@ -55,6 +57,7 @@ impl Hub {
             worker,
             now,
             topics: Topics::default(),
+            timers: Timers::new(now),
             cork: Vec::new(),
             corked: None,
             outgoing: Vec::new(),
@@ -214,9 +217,11 @@ impl Hub {
     }
 
     /// Sends a Ping.
-    pub(super) fn ping(&mut self, key: Key) {
-        let sent = self.with_sender(key, |sender, place| sender.ping(b"", place));
-        debug_assert_eq!(sent, Ok(()), "an empty Ping can be sent");
+    ///
+    /// # Errors
+    /// The sender refuses a payload of more than 125 bytes.
+    pub(super) fn ping(&mut self, key: Key, payload: &[u8]) -> Result<(), SendError> {
+        self.with_sender(key, |sender, place| sender.ping(payload, place))
     }
 
     /// Begins the closing handshake. The Close frame is sent after all frames that wait.
@@ -235,7 +240,7 @@ impl Hub {
             link.paused = false;
             self.links.resumable.push(key);
         }
-        self.unsubscribe_all(key);
+        self.detach(key);
         Ok(())
     }
 
@@ -267,7 +272,7 @@ impl Hub {
 
     /// Stops sending: writes what waits, then ends our side. Does nothing if that has begun already.
     pub(super) fn drain(&mut self, key: Key) {
-        self.unsubscribe_all(key);
+        self.detach(key);
         if self.corked == Some(key) {
             self.flush_cork(key);
         }
@@ -290,6 +295,34 @@ impl Hub {
         self.drain(key);
     }
 
+    /// Ends an open connection at once: nothing more is sent to it, and the end of the turn removes it.
+    pub(super) fn terminate(&mut self, key: Key) {
+        let Some(link) = self.links.get_mut(key) else { return };
+        if !matches!(link.state(), State::Open | State::Closing) {
+            return;
+        }
+        link.outbox.clear();
+        link.advance(Step::Truncated, self.now);
+        self.links.ended.push((key, End::Terminated));
+        self.links.recount(key);
+        if self.corked == Some(key) {
+            self.cork.clear();
+        }
+    }
+
+    /// Ends the subscriptions and the timers of a connection.
+    fn detach(&mut self, key: Key) {
+        self.unsubscribe_all(key);
+        self.timers.cancel_all(key);
+    }
+
+    /// Returns a handle of the app's own. What it posts comes after what the app has published.
+    pub(super) fn own_remote(&mut self) -> Remote {
+        self.flush_outgoing();
+        self.note_posted();
+        self.remote.clone()
+    }
+
     /// Sends an HTTP response.
     pub(super) fn send_http(&mut self, key: Key, bytes: &[u8]) {
         if let Some(link) = self.links.get_mut(key) {
@@ -305,7 +338,7 @@ impl Hub {
 
     /// Removes a connection and closes its socket.
     pub(super) fn remove(&mut self, key: Key) {
-        self.unsubscribe_all(key);
+        self.detach(key);
         if self.corked == Some(key) {
             self.cork.clear();
             self.corked = None;

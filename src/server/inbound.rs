@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::{Acceptance, Response, http::RequestStream, remote::Command};
 use crate::{
     Receiver, Rejection, ServerHandshake,
+    keepalive::Progress,
     reactor::{Key, Tick},
 };
 
@@ -67,21 +68,23 @@ struct Leftover {
 /// The progress of a message that the peer has begun.
 #[derive(Clone, Copy)]
 pub(super) struct Unfinished {
-    /// The number of its bytes that must be buffered at once for the next progress. Neither Pings nor empty frames
-    /// are progress.
-    goal: u64,
+    /// Neither Pings nor empty frames are progress.
+    progress: Progress,
     last_progress: Tick,
 }
 
 impl Unfinished {
     /// A message of which the first `buffered` bytes have arrived.
     pub(super) fn new(buffered: u64, now: Tick) -> Self {
-        Self { goal: buffered + (buffered / PROGRESS_SHARE).max(1), last_progress: now }
+        Self { progress: Progress::from(buffered), last_progress: now }
     }
 
     /// Returns the progress after `buffered` bytes have arrived.
-    pub(super) fn after(self, buffered: u64, now: Tick) -> Self {
-        if buffered >= self.goal { Self::new(buffered, now) } else { self }
+    pub(super) fn after(mut self, buffered: u64, now: Tick) -> Self {
+        if self.progress.is_made(buffered) {
+            self.last_progress = now;
+        }
+        self
     }
 
     /// Returns when the peer last made progress.
@@ -221,11 +224,6 @@ impl<P> Inbound<P> {
         matches!(&self.input, Input::Frames { receiver, .. } if receiver.is_paused())
     }
 }
-
-/// The share by which what is buffered of a message must grow before
-/// [`Config::message_timeout`](super::Config::message_timeout): one in this many bytes. So a peer cannot make the
-/// server keep much for long by sending a byte from time to time.
-const PROGRESS_SHARE: u64 = 32;
 
 #[cfg(test)]
 mod tests {

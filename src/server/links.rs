@@ -3,7 +3,7 @@
 //!
 //! `bounds.rs` decides how much may wait when a socket takes no more; `eviction.rs` makes room.
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use super::{
     Config, End, SlowSubscriber,
@@ -26,6 +26,12 @@ pub(super) struct Links {
     /// Connections that may be read from again, or that must be read to see the peer's end. Scheduled at the end of the
     /// turn.
     pub(super) resumable: Vec<Key>,
+    /// Connections whose app waits until nothing waits for them.
+    watched: BTreeSet<Key>,
+    /// Those among them for which nothing may wait any more; looked at when the turn's frames are written.
+    emptied: Vec<Key>,
+    /// Those for which nothing waits any more.
+    drained: Vec<Key>,
     pub(super) slow_subscriber: SlowSubscriber,
     max_queued_bytes: usize,
     /// For the transport of the connection that is read or written.
@@ -40,6 +46,9 @@ impl Links {
             ended: Vec::new(),
             dirty: Vec::new(),
             resumable: Vec::new(),
+            watched: BTreeSet::new(),
+            emptied: Vec::new(),
+            drained: Vec::new(),
             slow_subscriber: config.slow_subscriber,
             max_queued_bytes: config.max_queued_bytes,
             buffers: Buffers::default(),
@@ -99,6 +108,7 @@ impl Links {
     pub(super) fn remove(&mut self, key: Key) -> Option<bool> {
         let link = self.slots.remove(key)?;
         let over_capacity = link.over_capacity;
+        self.watched.remove(&key);
         self.bounds.forget(link);
         Some(over_capacity)
     }
@@ -233,6 +243,9 @@ impl Links {
             self.ended.push((key, End::Broken(error.kind())));
         }
         if link.is_drained() {
+            if self.watched.contains(&key) {
+                self.emptied.push(key);
+            }
             match link.state() {
                 // The wait for the next request, or for the peer's Close, starts when our own bytes are written.
                 State::Request | State::Closing => link.since = now,
@@ -251,6 +264,34 @@ impl Links {
             self.resumable.push(key);
         }
         self.bounds.recount(link);
+    }
+
+    /// Lets a connection enter `drained`, once, at the end of a turn after which nothing waits for it.
+    pub(super) fn watch(&mut self, key: Key) {
+        self.watched.insert(key);
+        self.emptied.push(key);
+    }
+
+    /// Returns the connections whose app is to be told that nothing waits for them. It may have asked again since.
+    pub(super) fn take_drained(&mut self) -> Vec<Key> {
+        for key in &self.drained {
+            self.watched.remove(key);
+        }
+        std::mem::take(&mut self.drained)
+    }
+
+    /// Returns whether there are such connections.
+    pub(super) fn has_drained(&self) -> bool {
+        !self.drained.is_empty()
+    }
+
+    /// Fills `drained`. Called when the turn's frames are written.
+    pub(super) fn settle_watched(&mut self) {
+        for key in std::mem::take(&mut self.emptied) {
+            if self.slots.get(key).is_some_and(Link::is_drained) && self.watched.remove(&key) {
+                self.drained.push(key);
+            }
+        }
     }
 
     /// Ends our side of a connection after its last byte: first that of the transport, then that of TCP. The bytes of

@@ -22,7 +22,8 @@
 //! | `securing.rs` | handshakes of TLS, and their share of a turn |
 //! | `requests.rs` | from the HTTP request to the open connection |
 //! | `ending.rs` | how connections end, and how the server stops |
-//! | `ticks.rs` | the times at which an app is called by the clock |
+//! | `timers.rs` | [`TooManyTimers`]; the timers that an app sets |
+//! | `worker_context.rs` | [`WorkerContext`]: the actions of an app that concern no single connection |
 //! | `deadlines.rs` | the deadlines for everything that a peer can stall |
 //! | `hub.rs` | the outgoing half of a worker: what is sent, and where it collects until it is written |
 //! | `topics.rs`, `fanout.rs` | subscriptions, the publication logs of a turn, and their delivery |
@@ -65,9 +66,10 @@ mod securing;
 #[cfg(test)]
 mod simulation;
 mod state;
-mod ticks;
+mod timers;
 mod topics;
 mod worker;
+mod worker_context;
 
 use std::{
     convert::Infallible,
@@ -88,12 +90,26 @@ pub use context::Context;
 pub use decision::{Acceptance, Responder, Verdict};
 pub use http::{Request, Response};
 pub use remote::{Batch, ConnectionId, InvalidConnectionId, Remote};
+pub use timers::TooManyTimers;
+pub use worker_context::WorkerContext;
 
 use crate::reactor::{self, Clock, Listeners, Reactor};
 use addresses::Addresses;
 use worker::{Capacity, Worker};
 
-/// A server that is bound to its addresses and does not run yet. [`App`] has an example.
+/// A server that is bound to its addresses and does not run yet.
+///
+/// ```rust
+/// use switchboard::{Config, OriginPolicy, Server, apps::Echo};
+///
+/// let server = Server::bind("127.0.0.1:0".parse()?, Config::default())?; // port 0 takes any free one
+/// let running = server.start(|_remote| Echo::new(OriginPolicy::Any))?; // one app per worker
+/// println!("listening on {}", running.local_addr());
+/// let stopper = running.stopper(); // for a signal handler, or another thread
+/// stopper.stop();
+/// running.join()?; // all connections got their Close
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Server {
     listeners: Listeners,
@@ -142,13 +158,13 @@ impl Server {
 
     /// Returns the bound address, with the actual port; the first one if there are several.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub fn local_addr(&self) -> SocketAddr {
         self.listeners.addresses[0]
     }
 
     /// Returns the bound addresses in the order in which they were given, with the actual ports.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.listeners.addresses
     }
 
@@ -196,6 +212,7 @@ impl Server {
                 let app = make_app(&remote);
                 let now = clock.tick(Instant::now());
                 let mut worker = Worker::new(app, config, remote.untyped(), number, mailbox, capacity, now);
+                worker.started();
                 reactor.run(&mut worker)
             };
             let thread = Builder::new().name(format!("switchboard-{number}"));
@@ -220,13 +237,13 @@ impl Server {
 impl<T> Running<T> {
     /// Returns the bound address, with the actual port; the first one if there are several.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub fn local_addr(&self) -> SocketAddr {
         self.addresses[0]
     }
 
     /// Returns the bound addresses in the order in which they were given, with the actual ports.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
     }
 

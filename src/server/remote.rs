@@ -1,6 +1,14 @@
 //! Access to connections and topics from any thread.
 
-use std::{convert::Infallible, fmt, str::FromStr, sync::Arc};
+use std::{
+    convert::Infallible,
+    fmt,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use super::inbound::Mail;
 #[cfg(feature = "tls")]
@@ -57,11 +65,28 @@ impl std::error::Error for InvalidConnectionId {}
 /// Each call posts a command and returns at once. Each worker executes the commands of one thread in the order of the
 /// calls.
 ///
-/// `T` is [`App::Told`](super::App::Told): what [`tell`](Self::tell) takes. A handle from [`Context::remote`](super::Context::remote) can
-/// tell nothing, so an app that does keeps the one that [`Server::start`](super::Server::start) gives it.
+/// `T` is [`App::Told`](super::App::Told): what [`tell`](Self::tell) takes. A handle from
+/// [`Context::remote`](super::Context::remote) can tell nothing, so an app that does keeps the one that
+/// [`Server::start`](super::Server::start) gives it.
+///
+/// ```rust
+/// use std::thread;
+/// use switchboard::{Config, Message, OriginPolicy, Server, apps::{Audience, Broadcast}};
+///
+/// let server = Server::bind("127.0.0.1:0".parse()?, Config::default())?;
+/// let running = server.start(|_remote| Broadcast::new(Audience::All, OriginPolicy::Any))?;
+/// let remote = running.remote().clone();
+/// let news = thread::spawn(move || remote.publish("news", Message::Text("It rains.")));
+/// # news.join().unwrap();
+/// # running.stopper().stop();
+/// # running.join()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Remote<T = Infallible> {
     workers: Arc<[Box<dyn CommandMailbox>]>,
     told: Arc<[Box<dyn ToldMailbox<T>>]>,
+    /// The number of open connections of each worker, which that worker alone changes.
+    open: Arc<[AtomicUsize]>,
 }
 
 /// A command to a worker, independent of its app.
@@ -145,7 +170,8 @@ impl<T: Send + 'static> Remote<T> {
     pub(super) fn new<P: Send + 'static>(mailboxes: &[Mailbox<Mail<P, T>>]) -> Self {
         let workers = mailboxes.iter().map(|mailbox| Box::new(mailbox.clone()) as Box<dyn CommandMailbox>).collect();
         let told = mailboxes.iter().map(|mailbox| Box::new(mailbox.clone()) as Box<dyn ToldMailbox<T>>).collect();
-        Self { workers, told }
+        let open = mailboxes.iter().map(|_| AtomicUsize::new(0)).collect();
+        Self { workers, told, open }
     }
 
     /// Tells the app something about one connection: [`App::told`](super::App::told) is called with it. Does nothing if
@@ -212,11 +238,24 @@ impl<T> Remote<T> {
     /// Returns a handle to the same server that can tell nothing, for functions that need no more.
     #[must_use]
     pub fn untyped(&self) -> Remote {
-        Remote { workers: Arc::clone(&self.workers), told: Arc::default() }
+        Remote { workers: Arc::clone(&self.workers), told: Arc::default(), open: Arc::clone(&self.open) }
     }
 
     pub(super) fn workers(&self) -> usize {
         self.workers.len()
+    }
+
+    /// Notes that an app has been told of a new connection of this worker, or of the end of one.
+    pub(super) fn note_open(&self, worker: u16, change: impl FnOnce(usize) -> usize) {
+        if let Some(open) = self.open.get(usize::from(worker)) {
+            open.store(change(open.load(Relaxed)), Relaxed);
+        }
+    }
+
+    /// Returns how many connections are open on all workers: those of which an app knows.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.open.iter().map(|open| open.load(Relaxed)).sum()
     }
 
     /// Returns an empty batch of commands, to post many at once.
@@ -435,7 +474,7 @@ impl Command {
 
 impl<T> Clone for Remote<T> {
     fn clone(&self) -> Self {
-        Self { workers: Arc::clone(&self.workers), told: Arc::clone(&self.told) }
+        Self { workers: Arc::clone(&self.workers), told: Arc::clone(&self.told), open: Arc::clone(&self.open) }
     }
 }
 

@@ -134,6 +134,7 @@ impl<A: App> Worker<A> {
             link.sender = Some(connection.sender);
         }
         self.advance(key, Step::Accepted, Input::Frames { receiver: connection.receiver, peer });
+        self.hub.remote.note_open(self.hub.worker, |open| open + 1);
         self.hub.send_http(key, &out);
         self.hub.cork(key);
         let Self { app, hub, inbound, .. } = self;

@@ -196,6 +196,15 @@ impl Topics {
         published.next().filter(|_| published.next().is_none())
     }
 
+    pub(super) fn name(&self, topic: TopicId) -> &str {
+        &self.topics[topic as usize].name
+    }
+
+    /// Returns the names of all topics, in no order, and how many subscribers each has.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.ids.iter().map(|(name, &id)| (&**name, self.topics[id as usize].subscribers.len()))
+    }
+
     pub(super) fn subscribers(&self, topic: TopicId) -> &[Key] {
         &self.topics[topic as usize].subscribers
     }

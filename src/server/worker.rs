@@ -31,7 +31,6 @@ use super::{
     inbound::{Inbound, Input, Mail},
     link::{Link, Readable},
     state::State,
-    ticks::Ticks,
 };
 #[cfg(feature = "tls")]
 use crate::reactor::TlsConfig;
@@ -69,7 +68,6 @@ pub(super) struct Worker<A: App> {
     pub(super) last_sweep: Tick,
     /// [`Config::sweep_period`].
     pub(super) sweep_period: Duration,
-    pub(super) ticks: Option<Ticks>,
     /// When the server began to stop.
     pub(super) stopping: Option<Tick>,
 }
@@ -98,7 +96,6 @@ impl<A: App> Worker<A> {
         Self {
             app,
             sweep_period: config.sweep_period(),
-            ticks: config.tick_interval.map(|interval| Ticks::new(interval, now)),
             hub: Hub::new(Arc::clone(&config), remote, worker, now),
             #[cfg(feature = "tls")]
             tls: config.tls.clone(),
@@ -395,11 +392,11 @@ impl<A: App> reactor::Handler for Worker<A> {
             }
         }
         self.secure_some(turn);
-        if self.ticks.as_mut().is_some_and(|ticks| ticks.is_due(turn.now)) {
-            self.app.tick(&self.hub.remote);
-        }
+        self.run_timers();
+        self.run_drained();
         self.app.end_of_turn();
         self.hub.end_of_turn();
+        self.hub.links.settle_watched();
         self.bound_memory();
         self.handle_ended();
         for key in std::mem::take(&mut self.hub.links.resumable) {
@@ -414,11 +411,11 @@ impl<A: App> reactor::Handler for Worker<A> {
         self.run_queue.append(&mut self.next_run_queue);
         if self.hub.check_congestion() {
             Next::Wait(Some(CONGESTION_PAUSE))
-        } else if self.run_queue.is_empty() && self.securing.is_empty() {
+        } else if self.run_queue.is_empty() && self.securing.is_empty() && !self.hub.links.has_drained() {
             let has_deadlines = self.hub.links.len() > 0 || self.stopping.is_some();
             let sweep = has_deadlines.then_some(self.sweep_period);
-            let tick = self.ticks.as_ref().map(|ticks| ticks.next_in(turn.now));
-            Next::Wait([sweep, tick].into_iter().flatten().min())
+            let timer = self.hub.timers.next_in(turn.now);
+            Next::Wait([sweep, timer].into_iter().flatten().min())
         } else {
             Next::Again
         }

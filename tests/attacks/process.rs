@@ -47,7 +47,7 @@ fn serve_echo() -> (SocketAddr, Running) {
     config.max_connections_per_address = None;
     let server = Server::bind("127.0.0.1:0".parse().unwrap(), config).unwrap();
     let running = server.start(|_| Echo::new(OriginPolicy::Any)).unwrap();
-    (running.address(), running)
+    (running.local_addr(), running)
 }
 
 /// Starts this test program again as in [`server_process`]. There, a thread runs `serve` with the first connection to

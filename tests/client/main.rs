@@ -4,8 +4,10 @@
 //! writes bytes for incorrect behaviour.
 #![cfg(feature = "client")]
 
+mod halves;
 mod peer;
 mod proxies;
+mod reconnecting;
 mod redirects;
 mod streams;
 #[cfg(feature = "client-tls")]

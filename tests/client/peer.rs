@@ -1,5 +1,7 @@
 //! A scripted server, in the clear or over TLS.
 
+#[cfg(target_os = "linux")]
+use std::time::Instant;
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
@@ -221,6 +223,17 @@ impl Peer {
                 Ok(_) => {}
                 Err(error) => return assert!(!is_timeout(error.kind()), "the client does not end TCP"),
             }
+        }
+    }
+
+    /// Waits until the client has ended or reset TCP, and reads nothing until it has.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn expect_end_unread(&mut self) {
+        // A write to a connection that the client has ended fails, the first or a later one.
+        let deadline = Instant::now() + LONG;
+        while self.stream.tcp().write_all(&[0]).is_ok() {
+            assert!(Instant::now() < deadline, "the client does not end TCP");
+            thread::yield_now();
         }
     }
 

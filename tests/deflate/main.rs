@@ -5,13 +5,15 @@
 //! |---|---|
 //! | `negotiation` | offers and responses in the opening handshake |
 //! | `receiving` | compressed messages that arrive: accepted, refused, limited, paused |
-//! | `sending` | compressed messages that are sent |
+//! | `waiting` | compressed messages that are unfinished
+//! | `waiting` | unfinished compressed messages, with and without an inflater |
 //! | `memory` | the memory that permessage-deflate takes, and its budget |
 
 mod memory;
 mod negotiation;
 mod receiving;
 mod sending;
+mod waiting;
 
 use switchboard::{
     Connection, Deflate, DeflateConfig, DeflateParams, Delivery, Limits, Masked, MaskingKey, Receiver, Role, Unmasked,

@@ -1,7 +1,7 @@
 //! The memory that permessage-deflate takes: none while a connection is idle without context takeover, and never more
 //! than the budget with it.
 
-use switchboard::{Connection, Deflate, Delivery, HttpVersion, Limits, Role, ServerHandshake, Unmasked};
+use switchboard::{Connection, Deflate, DeflateParams, Delivery, HttpVersion, Limits, Role, ServerHandshake, Unmasked};
 use switchboard_tests::{
     counting::{NOTHING, cost, live},
     deflaters::{Blocks, Zlib},
@@ -68,6 +68,67 @@ fn nothing_is_kept_for_a_connection_between_its_messages() {
         let first = *after_first.get_or_insert(live());
         assert_eq!(live(), first, "one inflater and one compressor for all");
     }
+}
+
+#[test]
+fn the_memory_of_four_inflaters_is_kept_for_the_next_messages() {
+    let compressed = frame(Role::Server, 0xC2, &Zlib::new(6, 15).message(&[7; 10_000]));
+    let kept_after = |count: usize| {
+        let deflate = deflate(|config| config.max_unfinished = 16);
+        let before = live();
+        let new = || server(&deflate, NO_TAKEOVER, Limits::default(), Delivery::Messages);
+        let mut all: Vec<_> = (0..count).map(|_| new()).collect();
+        for piece in [&compressed[..20], &compressed[20..]] {
+            all.iter_mut().for_each(|connection| drop(receive(&mut connection.receiver, piece)));
+        }
+        drop(all);
+        live_since(before)
+    };
+    let one = kept_after(1);
+    assert!((32_768..110_000).contains(&one), "{one} bytes");
+    assert!(kept_after(4) > 3 * one, "{} bytes of 4", kept_after(4));
+    assert_eq!(kept_after(10), kept_after(4));
+}
+
+#[test]
+fn a_pool_that_has_warmed_up_allocates_nothing_to_send() {
+    let text = "All work and no play makes Jack a dull boy. ".repeat(100);
+    let mut out = Vec::with_capacity(10_000);
+    for params in [NO_TAKEOVER, TAKEOVER] {
+        let deflate = deflate(|config| config.memory_bytes = 1 << 20);
+        let mut connection = server(&deflate, params, Limits::default(), Delivery::Messages);
+        let mut send = || {
+            out.clear();
+            connection.sender.text(&text, &mut out).expect("a Vec has room");
+        };
+        send();
+        send();
+        assert_eq!(cost(send), NOTHING, "{params:?}");
+    }
+}
+
+#[test]
+fn level_0_compresses_nothing_and_makes_no_compressor() {
+    let deflate = deflate(|config| config.level = 0);
+    let mut connection = server(&deflate, NO_TAKEOVER, Limits::default(), Delivery::Messages);
+    let mut out = Vec::with_capacity(10_000);
+    assert_eq!(cost(|| connection.sender.text(&"x".repeat(5000), &mut out).expect("a Vec has room")).calls, 1);
+    assert_eq!(out[0], 0x81);
+}
+
+#[test]
+fn a_context_that_takes_all_of_the_budget_is_kept() {
+    let text = "All work and no play makes Jack a dull boy. ".repeat(100);
+    let taken = |budget: usize| {
+        let deflate = deflate(|config| config.memory_bytes = budget);
+        let params = DeflateParams { client_no_context_takeover: true, ..TAKEOVER };
+        let mut connection = server(&deflate, params, Limits::default(), Delivery::Messages);
+        connection.sender.text(&text, &mut Vec::new()).expect("a Vec has room");
+        deflate.takeover_bytes()
+    };
+    let context = taken(1 << 20);
+    assert!(context > 200_000, "{context} bytes");
+    assert_eq!((taken(context), taken(context - 1)), (context, 0));
 }
 
 #[test]

@@ -282,6 +282,36 @@ fn outcome(extensions: &[&str], deflate: Option<&Deflate>) -> Result<Option<Defl
     Ok(established.deflate().copied())
 }
 
+#[test]
+fn a_client_keeps_the_memory_of_a_window_while_the_server_may_take_its_context_over() {
+    let deflate = with_budget();
+    for (parameters, windows) in [("", 1), ("; server_no_context_takeover", 0)] {
+        let mut handshake = begin_handshake(Some(&deflate), &mut Vec::new());
+        let window = deflate.takeover_bytes();
+        assert!(window >= 32 << 10, "{window} bytes");
+        let response = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+             Sec-WebSocket-Extensions: permessage-deflate{parameters}\r\n\r\n"
+        );
+        let accepted = handshake.receive(response.as_bytes()).expect("valid").expect("whole");
+        drop(handshake);
+        assert_eq!(deflate.takeover_bytes(), windows * window, "{parameters}");
+        drop(accepted);
+        assert_eq!(deflate.takeover_bytes(), 0, "{parameters}");
+    }
+}
+
+#[test]
+fn windows_of_8_to_15_bits_are_parsed_and_no_others() {
+    for value in 0..=20_u8 {
+        let response = format!("permessage-deflate; server_no_context_takeover; server_max_window_bits={value}");
+        let agreed = outcome(&[&response], Some(&Deflate::default()));
+        let expected = (8..=15).contains(&value).then(|| bits(value));
+        assert_eq!(agreed.ok().map(|params| params.expect("agreed").server_max_window_bits), expected, "{value}");
+    }
+}
+
 fn bits(bits: u8) -> Option<WindowBits> {
     Some(WindowBits::try_from(bits).expect("8 to 15"))
 }

@@ -137,17 +137,51 @@ fn messages_are_sent_uncompressed_on_request() {
     sender.text_uncompressed(&text, &mut out).unwrap();
     sender.binary_uncompressed(text.as_bytes(), &mut out).unwrap();
     sender.prepared(&Prepared::text(&text).uncompressed(), &mut out).unwrap();
+    sender.prepared_for_one(&Prepared::text(&text).uncompressed(), &mut out).unwrap();
     sender.text_fragment(&text, false, &mut out).unwrap();
     sender.ping(&text.as_bytes()[..125], &mut out).unwrap();
     sender.text_fragment(&text, true, &mut out).unwrap();
     sender.binary_fragment(text.as_bytes(), true, &mut out).unwrap();
     let firsts: Vec<u8> = frames_in(&out, Role::Server).iter().map(|(first, _)| *first).collect();
-    assert_eq!(firsts, [0x81, 0x82, 0x81, 0x01, 0x89, 0x80, 0x82]);
+    assert_eq!(firsts, [0x81, 0x82, 0x81, 0x81, 0x01, 0x89, 0x80, 0x82]);
     assert_eq!(deflate.takeover_bytes(), 32_800, "the receiving window, and no sending one");
     // Inside an unfinished message, no other message can be sent.
     sender.text_fragment(&text, false, &mut out).unwrap();
     assert_eq!(sender.text(&text, &mut out), Err(SendError::MessageUnfinished(MessageKind::Text)));
     assert_eq!(sender.prepared(&Prepared::text(&text), &mut out), Err(SendError::MessageUnfinished(MessageKind::Text)));
+}
+
+#[test]
+fn what_is_sent_compressed_is_shorter() {
+    let deflate = deflate(|config| config.min_bytes = 0);
+    let (mut compressed, mut random) = (0, Random::new(5));
+    for length in 0..400 {
+        let text: String = (0..length / 10).map(|_| char::from(b'a' + random.below(4) as u8)).collect();
+        let mut out = Vec::new();
+        open(&deflate, NO_TAKEOVER).sender.text(&text, &mut out).unwrap();
+        let (first, payload) = frames_in(&out, Role::Server).remove(0);
+        if first == 0xC1 {
+            compressed += 1;
+            assert!(payload.len() < text.len(), "{} bytes for {text}", payload.len());
+        }
+    }
+    assert!((50..350).contains(&compressed), "{compressed} of 400");
+}
+
+#[test]
+fn a_client_compresses_prepared_messages_too() {
+    let prepared = Prepared::text(&TEXT.repeat(30));
+    for params in [TAKEOVER, NO_TAKEOVER] {
+        let deflate = with_budget();
+        let mut client = crate::client(&deflate, params, Limits::default(), Delivery::Messages);
+        let mut out = Vec::new();
+        client.sender.prepared(&prepared, &mut out).unwrap();
+        client.sender.prepared_for_one(&prepared, &mut out).unwrap();
+        client.sender.prepared(&prepared.clone().uncompressed(), &mut out).unwrap();
+        client.sender.prepared_for_one(&prepared.clone().uncompressed(), &mut out).unwrap();
+        let firsts: Vec<u8> = frames_in(&out, Role::Client).iter().map(|(first, _)| *first).collect();
+        assert_eq!(firsts, [0xC1, 0xC1, 0x81, 0x81]);
+    }
 }
 
 #[test]
@@ -363,10 +397,15 @@ fn a_shared_message_is_compressed_once_and_goes_to_windows_that_it_fits() {
     let shared = Prepared::text(text);
     assert_eq!(shared.payload().len(), 1024);
     // For a smaller window it is compressed once more, if there is a compressor for that window.
+    let mut widest = Vec::new();
+    open(&deflate, NO_TAKEOVER).sender.prepared(&shared, &mut widest).unwrap();
     for (bits, expected) in [(15, true), (11, true), (10, true), (9, true), (8, false)] {
         let params = with_window(NO_TAKEOVER, bits);
         let mut out = Vec::new();
         open(&deflate, params).sender.prepared(&shared, &mut out).unwrap();
+        assert_eq!(out == widest, bits >= 10, "{bits} bits: the same frame if it fits");
+        let longest = if bits == 15 { usize::MAX } else { 1 << bits };
+        assert_eq!(open(&deflate, params).sender.max_shared_bytes(), Some(longest), "{bits} bits");
         let read = OtherEnd::of(Role::Server, params).read_one(&mut out);
         assert_eq!(read, (text.clone().into_bytes(), expected), "{bits} bits");
     }

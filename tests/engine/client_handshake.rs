@@ -1,8 +1,11 @@
 //! The client's side of the opening handshake (RFC 6455 §4.1): the exact request, and the responses that open
 //! the connection.
 
+use std::error::Error as _;
+
 use switchboard::{
-    ClientHandshake, ClientHandshakeError, ClientRequest, Established, HeadError, HeadLimits, InvalidHeader,
+    ClientHandshake, ClientHandshakeError, ClientRequest, DeflateResponseError, Established, HeadError, HeadLimits,
+    InvalidHeader, ResponseReader,
 };
 
 /// The nonce of §1.3, `dGhlIHNhbXBsZSBub25jZQ==` in base64.
@@ -301,5 +304,27 @@ fn a_response_that_is_not_http_1_1_is_refused() {
     ];
     for (name, wire, expected) in rows {
         assert_eq!(outcome(wire), *expected, "{name}");
+    }
+}
+
+#[test]
+fn another_protocol_is_refused_at_its_first_byte_behind_a_response_too() {
+    let mut reader = ResponseReader::new(HeadLimits::default());
+    assert!(reader.receive(b"HTTP/1.1 100 Continue\r\n\r\n").expect("valid").is_some());
+    assert_eq!(reader.receive(b"S").err(), Some(HeadError::Malformed));
+}
+
+#[test]
+fn an_error_of_a_part_is_the_source_of_the_error_of_the_handshake() {
+    let rows = [
+        (ClientHandshakeError::Head(HeadError::BareLineEnd), Some(HeadError::BareLineEnd.to_string())),
+        (
+            ClientHandshakeError::Deflate(DeflateResponseError::Repeated),
+            Some(DeflateResponseError::Repeated.to_string()),
+        ),
+        (ClientHandshakeError::Extension, None),
+    ];
+    for (error, source) in rows {
+        assert_eq!(error.source().map(ToString::to_string), source, "{error:?}");
     }
 }

@@ -263,6 +263,52 @@ fn keepalive_deadlines() {
 }
 
 #[test]
+fn a_message_that_grows_by_less_than_its_share_is_overdue() {
+    let start = Instant::now();
+    let at = |millis| start + Duration::from_millis(millis);
+    // Each step: the time in milliseconds, what is buffered, whether it is another message, and what is due then.
+    let rows: &[(&str, &[(u64, Option<u64>, bool, Option<Overdue>)])] = &[
+        ("nothing begun", &[(29_999, None, false, None), (30_000, None, false, Some(Overdue::Ping))]),
+        ("no byte more", &[(0, Some(0), true, None), (29_999, Some(0), false, None), (30_000, Some(0), false, SLOW)]),
+        ("a byte of none", &[(0, Some(0), true, None), (10_000, Some(1), false, None), (39_999, Some(1), false, None)]),
+        (
+            "a byte of 63",
+            &[(0, Some(63), true, None), (10_000, Some(64), false, None), (39_999, Some(64), false, None)],
+        ),
+        (
+            "a byte of 64",
+            &[(0, Some(64), true, None), (10_000, Some(65), false, None), (30_000, Some(65), false, SLOW)],
+        ),
+        (
+            "its share in steps",
+            &[(0, Some(64), true, None), (9_000, Some(65), false, None), (10_000, Some(66), false, None)],
+        ),
+        ("a new one", &[(0, Some(64), true, None), (20_000, Some(1), true, None), (49_999, Some(1), false, None)]),
+        ("the last one done", &[(0, Some(64), true, None), (20_000, None, true, None), (30_000, None, false, None)]),
+        ("found a second late", &[(0, Some(9), true, None), (31_000, Some(9), false, SLOW)]),
+        ("found later", &[(0, Some(9), true, None), (31_001, Some(9), false, None), (61_001, Some(9), false, SLOW)]),
+    ];
+    for (name, steps) in rows {
+        let mut keepalive = Keepalive::new(start);
+        for &(millis, buffered, is_new, overdue) in *steps {
+            if buffered.is_some() || is_new {
+                keepalive.heard(at(millis));
+            }
+            keepalive.unfinished(buffered, is_new, at(millis));
+            assert_eq!(keepalive.overdue(at(millis)), overdue, "{name}, after {millis} ms");
+        }
+    }
+    let mut own = Keepalive::new(start).message_within(Duration::from_secs(2));
+    own.unfinished(Some(u64::MAX), true, start);
+    assert_eq!(own.next_deadline(), at(2_000));
+    assert_eq!(own.overdue(at(2_000)), SLOW);
+    own.closing(at(2_000));
+    assert_eq!((own.next_deadline(), own.overdue(at(3_000))), (at(7_000), None), "the Close has its own time");
+}
+
+const SLOW: Option<Overdue> = Some(Overdue::Message);
+
+#[test]
 fn a_large_message_is_read_into_its_own_buffer_and_followed_by_replies() {
     let payload: Vec<u8> = (0..50_000_u32).map(|at| (at / 7) as u8).collect();
     let wire = frames(Role::Server, &[(0x82, &payload), (0x89, b"!")]);

@@ -103,6 +103,23 @@ fn the_limits_for_frames_and_for_messages_are_independent() {
     rows.iter().for_each(Row::check);
 }
 
+#[test]
+fn data_frames_are_counted_as_empty_in_a_row_until_one_has_a_byte() {
+    let mut limits = Limits::default();
+    limits.max_empty_frames = 2;
+    let violation = ProtocolError::TooManyEmptyFrames { limit: 2 };
+    let empty = || binary(b"");
+    for role in BOTH_ROLES {
+        let accepted: Frames<'_> = &[(0x82, b""), (0x82, b""), (0x82, b"a"), (0x82, b""), (0x8A, b""), (0x82, b"")];
+        let events = vec![empty(), empty(), binary(b"a"), empty(), pong(b""), empty()];
+        let fails = [frames(role, accepted), frame(role, 0x82, b"")].concat();
+        Row::accepted("two", role, frames(role, accepted), events.clone()).within(limits).check();
+        Row::fails("three", role, fails, violation).after(events).within(limits).check();
+        let fragments = frames(role, &[(0x02, b""), (0x00, b""), (0x00, b"")]);
+        Row::fails("three fragments", role, fragments, violation).within(limits).check();
+    }
+}
+
 /// The first byte of a length may show that the message is too long, and the next byte that the frame is too long as
 /// well. Which of the two errors was returned once depended on the reads.
 #[test]

@@ -3,7 +3,7 @@
 //!
 //! In a row that fails, the last byte shows the violation; the bytes before it must be accepted.
 
-use switchboard::{FrameHeader, HeaderRules, Limits, MaskingKey, Opcode, ProtocolError, Role};
+use switchboard::{CloseCode, Delivery, FrameHeader, HeaderRules, Limits, MaskingKey, Opcode, ProtocolError, Role};
 use switchboard_tests::{
     engine::{
         BOTH_ROLES, CLOSE_WITHOUT_CODE, Frames, KEY, OwnedEvent, Row, binary, close, frame, frames, ping, pong,
@@ -133,6 +133,48 @@ fn a_frame_over_the_limit_fails_with_1009_at_the_first_byte_that_decides() {
     }
 }
 
+/// A whole message in one frame is read in a shorter way than a header whose payload is still to come.
+#[test]
+fn a_frame_that_arrives_whole_fails_as_its_header_alone_does() {
+    let bytes = |frame: u64, message: u64| {
+        let mut limits = Limits::of_bytes(message);
+        limits.max_frame_bytes = frame;
+        limits
+    };
+    for role in BOTH_ROLES {
+        for length in [0_u8, 1, 100, 124, 125] {
+            let short = frame(role, 0x82, &vec![b'x'; length.into()]);
+            let long = [&[0x82, short[1] & 0x80 | 126, 0, length], &short[2..]].concat();
+            let mut receiver = receiver(role, Limits::default(), Delivery::Messages);
+            let violation = ProtocolError::NonMinimalLength;
+            assert_eq!(receive(&mut receiver, &long), (vec![], Some(violation)), "{length} in 16 bits ({role:?})");
+        }
+        for length in [0_u64, 125, 126, 65_535] {
+            let mask_bit = frame(role, 0x82, b"")[1];
+            let wire = [&[0x82, mask_bit | 127], length.to_be_bytes().as_slice()].concat();
+            let mut receiver = receiver(role, Limits::default(), Delivery::Messages);
+            let violation = ProtocolError::NonMinimalLength;
+            assert_eq!(receive(&mut receiver, &wire), (vec![], Some(violation)), "{length} in 64 bits ({role:?})");
+        }
+        let rows = [
+            (bytes(9, 20), 10, Some(ProtocolError::FrameTooLong { length: 10, limit: 9 })),
+            (bytes(20, 9), 10, Some(ProtocolError::MessageTooLong { length: 10, limit: 9 })),
+            (bytes(10, 20), 10, None),
+            (bytes(20, 10), 10, None),
+            (bytes(199, 400), 200, Some(ProtocolError::FrameTooLong { length: 200, limit: 199 })),
+            (bytes(400, 199), 200, Some(ProtocolError::MessageTooLong { length: 200, limit: 199 })),
+        ];
+        for (limits, length, violation) in rows {
+            for first in [0x81, 0x82] {
+                let wire = frame(role, first, &vec![b'x'; length]);
+                let mut receiver = receiver(role, limits, Delivery::Messages);
+                let (events, error) = receive(&mut receiver, &wire);
+                assert_eq!((events.len(), error), (usize::from(violation.is_none()), violation), "{limits:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn control_frames_do_not_count_against_the_limits() {
     let rows: &[(&[u8], u8, OwnedEvent)] = &[
@@ -210,4 +252,13 @@ fn rsv1_stands_only_on_the_first_frame_of_a_message_and_only_where_it_was_negoti
     }
     let header = FrameHeader { fin: true, rsv1: true, opcode: Opcode::Text, mask: None, payload_len: 0 };
     assert_eq!(to_hex(header.encode().as_ref()), "c1 00");
+}
+
+#[test]
+fn a_value_converts_into_what_it_was_made_from() {
+    assert_eq!(<[u8; 4]>::from(MaskingKey::from([1, 2, 3, 4])), [1, 2, 3, 4]);
+    assert_eq!(u16::from(CloseCode::from(4321)), 4321);
+    for opcode in [0x0, 0x1, 0x2, 0x8, 0x9, 0xA] {
+        assert_eq!(Opcode::try_from(opcode).map(|known| known as u8), Ok(opcode));
+    }
 }

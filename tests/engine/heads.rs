@@ -156,26 +156,28 @@ fn a_whole_head_that_breaks_the_grammar_is_refused_with_400() {
 /// RFC 9112 §3.2: the four forms of a target. The host of a whole address goes before the Host field (§3.2.2).
 #[test]
 fn a_target_is_a_path_a_whole_address_a_host_or_an_asterisk() {
-    let rows: &[(&str, &str, &str, &str)] = &[
-        ("GET", "/", "/", "field.example"),
-        ("GET", "/chat?room=1?2", "/chat", "field.example"),
-        ("GET", "//chat.example/x", "//chat.example/x", "field.example"),
-        ("GET", "/http://chat.example/x", "/http://chat.example/x", "field.example"),
-        ("GET", "http://chat.example/x?y=/", "/x", "chat.example"),
-        ("GET", "HTTPS://Chat.Example:8443/x", "/x", "Chat.Example:8443"),
-        ("GET", "http://[::1]:80/x", "/x", "[::1]:80"),
-        ("GET", "http://chat.example", "/", "chat.example"),
-        ("POST", "http://chat.example?x", "/", "chat.example"),
-        ("GET", "http://chat.example/http://evil.example/", "/http://evil.example/", "chat.example"),
-        ("OPTIONS", "*", "*", "field.example"),
-        ("OPTIONS", "http://chat.example", "*", "chat.example"),
-        ("OPTIONS", "http://chat.example/", "/", "chat.example"),
-        ("CONNECT", "chat.example:443", "chat.example:443", "field.example"),
+    let rows: &[(&str, &str, &str, Option<&str>, &str)] = &[
+        ("GET", "/", "/", None, "field.example"),
+        ("GET", "/chat?room=1?2", "/chat", Some("room=1?2"), "field.example"),
+        ("GET", "/chat?", "/chat", Some(""), "field.example"),
+        ("GET", "//chat.example/x", "//chat.example/x", None, "field.example"),
+        ("GET", "/http://chat.example/x", "/http://chat.example/x", None, "field.example"),
+        ("GET", "http://chat.example/x?y=/", "/x", Some("y=/"), "chat.example"),
+        ("GET", "HTTPS://Chat.Example:8443/x", "/x", None, "Chat.Example:8443"),
+        ("GET", "http://[::1]:80/x", "/x", None, "[::1]:80"),
+        ("GET", "http://chat.example", "/", None, "chat.example"),
+        ("POST", "http://chat.example?x", "/", Some("x"), "chat.example"),
+        ("GET", "http://chat.example/http://evil.example/", "/http://evil.example/", None, "chat.example"),
+        ("OPTIONS", "*", "*", None, "field.example"),
+        ("OPTIONS", "http://chat.example", "*", None, "chat.example"),
+        ("OPTIONS", "http://chat.example/", "/", None, "chat.example"),
+        ("CONNECT", "chat.example:443", "chat.example:443", None, "field.example"),
     ];
-    for (method, target, path, host) in rows {
+    for (method, target, path, query, host) in rows {
         let request = format!("{method} {target} HTTP/1.1\r\nHost: field.example\r\n\r\n");
         let head = accepted(target, request.as_bytes(), HeadLimits::default());
         assert_eq!((head.target(), head.path(), head.host()), (*target, *path, Some(*host)), "{method} {target}");
+        assert_eq!(head.query(), *query, "{method} {target}");
     }
 }
 
@@ -310,4 +312,20 @@ fn a_reader_reads_one_head_after_another() {
     let (second, more) = reader.receive(&two.as_bytes()[used..]).unwrap().expect("another");
     assert_eq!((first.target(), second.target(), used + more), ("/1", "/2", two.len()));
     assert!(reader.is_empty());
+}
+
+#[test]
+fn a_token_is_found_in_any_list_of_its_field_whatever_its_case() {
+    let head =
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, \tUPGRADE\r\nconnection: x\r\nX: upgrades\r\n\r\n";
+    let (head, _) = RequestReader::new(HeadLimits::default()).receive(head).expect("valid").expect("whole");
+    for (name, token, expected) in [
+        ("Connection", "upgrade", true),
+        ("connection", "X", true),
+        ("connection", "keep", false),
+        ("x", "upgrade", false),
+        ("y", "upgrade", false),
+    ] {
+        assert_eq!(head.has_token(name, token), expected, "{name}: {token}");
+    }
 }

@@ -14,6 +14,7 @@
 //! | `pieces` | messages that are delivered in pieces |
 //! | `closing` | the closing handshake |
 //! | `sending` | the sending half |
+//! | `errors` | what errors say |
 //! | `rooms` | messages that are read into their own buffers |
 //! | `read_limit` | how much the next read should take |
 //! | `spare` | the buffer of a large message, kept for the next |
@@ -25,6 +26,7 @@ mod both_roles;
 mod client_handshake;
 mod closing;
 mod driver;
+mod errors;
 mod extended_connect;
 mod fragmentation;
 mod frames;

@@ -11,7 +11,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use switchboard::{
     ClientHandshake, ClientRequest, CloseCode, CloseFrame, Connection, Deflate, Delivery, Driver, Event, HeadLimits,
-    KeySource, Limits, Masked, Next,
+    KeySource, Limits, Masked, Next, Rejection,
 };
 use switchboard_tests::engine::KEY;
 use tokio::{
@@ -125,6 +125,17 @@ fn permessage_deflate_is_negotiated_in_http_2() {
         let agreed = response.headers().get("sec-websocket-extensions").expect("an agreement");
         assert!(agreed.as_bytes().starts_with(b"permessage-deflate"), "{agreed:?}");
     });
+}
+
+#[test]
+fn a_rejection_has_the_fields_of_the_connection_in_http_1_1_alone() {
+    let rejection = Rejection::text(404, "no such room\n").header("X-Room", "7");
+    for (version, connection) in [(Version::HTTP_11, Some("close")), (Version::HTTP_2, None), (Version::HTTP_3, None)] {
+        let response: Response<String> = rejection.to_http(version).expect("valid fields");
+        let field = |name| response.headers().get(name).map(|value| value.to_str().expect("ASCII"));
+        assert_eq!((response.status().as_u16(), response.body().as_str()), (404, "no such room\n"));
+        assert_eq!((field("x-room"), field("connection")), (Some("7"), connection), "{version:?}");
+    }
 }
 
 #[test]

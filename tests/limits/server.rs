@@ -44,7 +44,6 @@ const ROWS: &[Row] = &[
     ("write_timeout", |c, at| c.write_timeout = Limit::at(at), [&ANY, &ANY, &[Works]]),
     ("message_timeout", |c, at| c.message_timeout = Limit::at(at), [&ANY, &ANY, &[Works]]),
     ("stop_timeout", |c, at| c.stop_timeout = Limit::at(at), [&[Works]; 3]),
-    ("tick_interval", |c, at| c.tick_interval = Limit::at(at), [&[Works]; 3]),
     ("max_queued_bytes", |c, at| c.max_queued_bytes = Limit::at(at), [&[Works]; 3]),
     ("max_worker_bytes", |c, at| c.max_worker_bytes = Limit::at(at), [&[Refused], &[Refused], &[Works]]),
     (
@@ -78,7 +77,7 @@ fn outcome(config: Config) -> Outcome {
         }
     };
     let running = server.start(|_| Echo::new(OriginPolicy::Any)).unwrap();
-    let outcome = match builder().connect(&format!("ws://{}/", running.address())) {
+    let outcome = match builder().connect(&format!("ws://{}/", running.local_addr())) {
         Ok(mut client) => {
             let works = ["x", &"x".repeat(1000)].iter().all(|text| echoes(&mut client, text).is_ok_and(|same| same));
             stays_idle();
@@ -150,7 +149,7 @@ fn a_body_may_have_its_limit_and_no_more() {
         config.max_body_bytes = limit;
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), config).unwrap();
         let running = server.start(|_| Echo::new(OriginPolicy::Any)).unwrap();
-        let mut raw = Raw::connect(running.address());
+        let mut raw = Raw::connect(running.local_addr());
         raw.write(format!("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length)));
         assert_eq!(raw.response().status, status, "{length} bytes, limit {limit}");
         drop(raw);
@@ -166,7 +165,7 @@ fn a_second_request_is_served_unless_there_is_no_time_for_it() {
         config.keep_alive_timeout = Limit::at(extreme);
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), config).unwrap();
         let running = server.start(|_| Echo::new(OriginPolicy::Any)).unwrap();
-        let mut raw = Raw::connect(running.address());
+        let mut raw = Raw::connect(running.local_addr());
         for _ in 0..2 {
             raw.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
             assert_eq!(raw.response().status, 200, "{extreme:?}");

@@ -126,6 +126,51 @@ fn an_unfinished_message_has_at_most_twice_the_room_that_its_bytes_need() {
 }
 
 #[test]
+fn the_buffer_of_a_message_doubles_and_then_has_its_final_size() {
+    for first in [0x81, 0x82] {
+        for read in [10, 24_576] {
+            let wire = frame(Role::Server, first, &[b'x'; 100_000]);
+            let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
+            let mut room = vec![0; read];
+            let mut feed = |bytes: &[u8]| {
+                cost(|| {
+                    for now in bytes.chunks(read) {
+                        room[..now.len()].copy_from_slice(now);
+                        count_events(&mut server, &mut room[..now.len()]);
+                    }
+                })
+            };
+            // Once half of a text is there, it grows at most once; the room for a binary message is for larger reads.
+            let (start, rest) = wire[..wire.len() - 1].split_at(3 * 24_576);
+            let used = feed(start);
+            assert!(used.calls <= 15, "{first:02x}, reads of {read}: {used:?}");
+            let used = feed(rest);
+            assert!(used.calls <= usize::from(first == 0x82), "{first:02x}, reads of {read}: {used:?}");
+        }
+    }
+}
+
+#[test]
+fn the_memory_of_an_unfinished_message_is_told_exactly() {
+    let ping = frame(Role::Server, 0x89, &[b'!'; 100]);
+    let message = [frame(Role::Server, 0x02, &[b'x'; 3_000]), ping, frame(Role::Server, 0x80, &[b'y'; 200])].concat();
+    for read in [1, 50, 700] {
+        for first in [0x01, 0x02] {
+            let wire = [&[first], &message[1..]].concat();
+            let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
+            let before = live();
+            for (i, piece) in wire.chunks(read).enumerate() {
+                count_events(&mut server, &mut piece.to_vec());
+                let told = server.allocated_bytes();
+                assert_eq!(told as isize, live() - before, "{first:02x}, read {i} of {read}");
+                assert!(told >= server.buffered_bytes(), "{first:02x}, read {i} of {read}");
+            }
+            assert_eq!(server.allocated_bytes(), 0, "{first:02x}, reads of {read}");
+        }
+    }
+}
+
+#[test]
 fn a_message_that_is_read_into_its_own_buffer_has_no_more_room_and_one_copy() {
     for (length, read) in [(300_000, 5_000), (300_000, 100_000), (1 << 20, 16 << 10), (64 << 10, 32 << 10)] {
         let wire = frame(Role::Server, 0x82, &vec![b'x'; length]);

@@ -25,7 +25,7 @@ impl Served {
     }
 
     fn client(&self) -> Client {
-        builder().connect(&format!("ws://{}/any/path", self.running().address())).unwrap()
+        builder().connect(&format!("ws://{}/any/path", self.running().local_addr())).unwrap()
     }
 }
 
@@ -112,7 +112,7 @@ fn both_apps_serve_the_page_at_the_root_and_nothing_else() {
     let broadcast = Served::new(Broadcast::new(Audience::All, OriginPolicy::Any), 1);
     let echo = Served::new(Echo::new(OriginPolicy::Any), 1);
     for (server, about) in [(&broadcast, "all connections"), (&echo, "comes back to its sender")] {
-        let mut raw = Raw::connect(server.running().address());
+        let mut raw = Raw::connect(server.running().local_addr());
         for (request, status) in [
             ("GET / HTTP/1.1", 200),
             ("GET /?q HTTP/1.1", 200),
@@ -141,7 +141,7 @@ fn both_apps_serve_the_page_at_the_root_and_nothing_else() {
         }
         // As load balancers check a server's health.
         for (request, status) in [("GET / HTTP/1.0\r\n\r\n", 200), ("OPTIONS / HTTP/1.0\r\n\r\n", 204)] {
-            let mut raw = Raw::connect(server.running().address());
+            let mut raw = Raw::connect(server.running().local_addr());
             raw.write(request);
             assert_eq!(raw.head().status, status, "{request}");
         }

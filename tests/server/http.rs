@@ -338,7 +338,7 @@ fn an_app_without_pages_answers_404() {
     }
     let server = Server::bind("127.0.0.1:0".parse().unwrap(), config()).unwrap();
     let running = server.start(|_| WithoutPages).unwrap();
-    let mut raw = Raw::connect(running.address());
+    let mut raw = Raw::connect(running.local_addr());
     raw.write(GET);
     assert_eq!(raw.response().status, 404);
     drop(raw);

@@ -21,7 +21,7 @@ fn bind_to_one_port(texts: &[&str], workers: usize) -> Server {
     let mut config = config();
     config.workers = workers;
     for _ in 0..20 {
-        let free = Server::bind("[::]:0".parse().unwrap(), config.clone()).unwrap().address().port().to_string();
+        let free = Server::bind("[::]:0".parse().unwrap(), config.clone()).unwrap().local_addr().port().to_string();
         let texts: Vec<_> = texts.iter().map(|text| text.replace("PORT", &free)).collect();
         let texts: Vec<_> = texts.iter().map(String::as_str).collect();
         match Server::bind_all(&addresses(&texts), config.clone()) {
@@ -56,8 +56,8 @@ fn each_address_is_served_by_each_worker() {
         let mut config = config();
         config.workers = workers;
         let server = Server::bind_all(&addresses(&["127.0.0.1:0", "[::1]:0", "127.0.0.1:0"]), config).unwrap();
-        let bound = server.addresses().to_vec();
-        assert_eq!((bound.len(), server.address()), (3, bound[0]));
+        let bound = server.local_addrs().to_vec();
+        assert_eq!((bound.len(), server.local_addr()), (3, bound[0]));
         assert!(bound.iter().all(|address| address.port() != 0) && bound[0] != bound[2], "{bound:?}");
         assert_eq!([bound[0].ip(), bound[1].ip(), bound[2].ip()], [V4, V6, V4]);
         let server = serve_on(server, Service::echo());
@@ -116,11 +116,11 @@ fn an_error_names_the_address() {
             Err(BindError::Address(address, error)) => (address, error.kind()),
             other => panic!("{other:?}"),
         };
-        assert_eq!(bind(&[free, taken.address()]), (taken.address(), ErrorKind::AddrInUse));
+        assert_eq!(bind(&[free, taken.local_addr()]), (taken.local_addr(), ErrorKind::AddrInUse));
         let foreign = "192.0.2.1:0".parse().unwrap();
         assert_eq!(bind(&[free, foreign]), (foreign, ErrorKind::AddrNotAvailable));
-        let all = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), taken.address().port());
-        assert_eq!(bind(&[taken.address(), all]), (all, ErrorKind::InvalidInput));
+        let all = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), taken.local_addr().port());
+        assert_eq!(bind(&[taken.local_addr(), all]), (all, ErrorKind::InvalidInput));
         assert!(matches!(Server::bind_all(&[], config.clone()), Err(BindError::Config(_))));
     }
 }

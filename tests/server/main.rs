@@ -2,9 +2,11 @@
 
 mod apps;
 mod backpressure;
+mod clock;
 #[cfg(feature = "deflate")]
 mod compression;
 mod deadlines;
+mod ears;
 mod http;
 mod lifetimes;
 mod listeners;

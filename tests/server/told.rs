@@ -1,9 +1,6 @@
-//! What other threads and the clock tell an app: `Remote::tell`, `Remote::tell_all` and `App::tick`.
+//! What other threads tell an app: `Remote::tell` and `Remote::tell_all`.
 
-use std::{
-    sync::mpsc,
-    time::{Duration, Instant},
-};
+use std::sync::mpsc;
 
 use switchboard::{
     App, CloseCode, ConnectionId, Context, Handshake, Message, Remote, Running, Server, Verdict,
@@ -77,7 +74,7 @@ impl Served {
     }
 
     fn client(&self) -> (Client, ConnectionId) {
-        let client = builder().connect(&format!("ws://{}/", self.running.address())).unwrap();
+        let client = builder().connect(&format!("ws://{}/", self.running.local_addr())).unwrap();
         (client, self.opened.recv_timeout(LONG).unwrap())
     }
 
@@ -142,59 +139,4 @@ fn an_app_that_closes_the_connection_is_told_nothing_more_about_it() {
     events.sort_unstable();
     assert_eq!(events, [0, 1, 1], "one call, and both texts are gone");
     served.stop();
-}
-
-/// An app that publishes the number of each tick.
-struct Ticking(u32);
-
-impl App for Ticking {
-    type Peer = ();
-    type Told = std::convert::Infallible;
-
-    fn accept(&mut self, _: &Handshake<'_>, verdict: Verdict<()>) {
-        verdict.accept(());
-    }
-
-    fn opened(&mut self, _: &mut (), context: &mut Context<'_>) {
-        context.subscribe("ticks");
-    }
-
-    fn message(&mut self, _: &mut (), _: Message<'_>, _: &mut Context<'_>) {}
-
-    fn tick(&mut self, remote: &Remote) {
-        self.0 += 1;
-        remote.publish("ticks", Message::Text(&self.0.to_string()));
-    }
-}
-
-#[test]
-fn an_app_ticks_at_its_interval_and_without_one_never() {
-    let start = |interval| {
-        let mut config = config();
-        (config.workers, config.tick_interval) = (1, interval);
-        Server::bind("127.0.0.1:0".parse().unwrap(), config).unwrap().start(|_| Ticking(0)).unwrap()
-    };
-    let interval = Duration::from_millis(30);
-    let [ticking, silent] = [Some(interval), None].map(start);
-    let connect = |running: &Running| builder().connect(&format!("ws://{}/", running.address())).unwrap();
-    let mut client = connect(&ticking);
-    let mut next = || match client.receive().unwrap() {
-        Received::Text(text) => text.parse::<u32>().unwrap(),
-        other => panic!("{other:?} is no tick"),
-    };
-    let (first, begin) = (next(), Instant::now());
-    for number in 1..=20 {
-        assert_eq!(next(), first + number);
-    }
-    // The first one may have come late, by up to the resolution of the clock if the machine is idle.
-    assert!(begin.elapsed() >= interval * 18, "20 ticks took {:?}", begin.elapsed());
-    let mut other = connect(&silent);
-    other.ping(b"").unwrap();
-    silent.stopper().stop();
-    let received = [(); 2].map(|()| other.receive().unwrap());
-    assert!(matches!(received, [Received::Pong(_), Received::Close(_)]), "no tick: {received:?}");
-    ticking.stopper().stop();
-    for running in [ticking, silent] {
-        running.join().unwrap();
-    }
 }

@@ -129,7 +129,7 @@ pub fn serve_on(server: Server, service: Service) -> TestServer {
         move |_: &Remote| Worker { service: service.clone(), opened: opened_tx.clone(), closed: closed_tx.clone() };
     let running = server.start(make).unwrap();
     TestServer {
-        address: running.address(),
+        address: running.local_addr(),
         remote: running.remote().clone(),
         stopper: running.stopper(),
         running: Some(running),

@@ -34,6 +34,7 @@ pub struct Config {
 pub(crate) struct Deadlines {
     pub(crate) ping_after: Duration,
     pub(crate) silent_for: Duration,
+    pub(crate) message: Duration,
     pub(crate) write: Duration,
     pub(crate) close: Duration,
 }
@@ -41,7 +42,10 @@ pub(crate) struct Deadlines {
 impl Deadlines {
     /// Starts the engine's deadlines.
     pub(crate) fn keepalive(&self) -> Keepalive {
-        Keepalive::new(Instant::now().into_std()).silence(self.ping_after, self.silent_for).close_within(self.close)
+        Keepalive::new(Instant::now().into_std())
+            .silence(self.ping_after, self.silent_for)
+            .message_within(self.message)
+            .close_within(self.close)
     }
 }
 
@@ -57,6 +61,7 @@ impl Config {
             deadlines: Deadlines {
                 ping_after: Duration::from_secs(30),
                 silent_for: Duration::from_secs(60),
+                message: Duration::from_secs(30),
                 write: Duration::from_secs(30),
                 close: Duration::from_secs(5),
             },
@@ -103,6 +108,14 @@ impl Config {
     /// and 60 s. With [`Duration::MAX`] neither happens.
     pub fn silence(mut self, ping_after: Duration, give_up_after: Duration) -> Self {
         (self.deadlines.ping_after, self.deadlines.silent_for) = (ping_after, give_up_after);
+        self
+    }
+
+    /// Sets how long a message that the peer has begun may make no progress: a thirty-second part more of what has
+    /// arrived of it, at least one byte. A peer that is slower gets a Close with 1008. Default 30 s: at least 17 KiB per
+    /// second once 16 MiB have arrived.
+    pub fn message_timeout(mut self, time: Duration) -> Self {
+        self.deadlines.message = time;
         self
     }
 

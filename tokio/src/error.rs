@@ -31,6 +31,8 @@ pub enum Stage {
     Handshake,
     /// An answer to a Ping: [`Config::silence`](crate::Config::silence). A Close with 1008 was tried.
     Silence,
+    /// Progress in a message: [`Config::message_timeout`](crate::Config::message_timeout). A Close with 1008 was tried.
+    Message,
     /// The stream to take bytes: [`Config::write_timeout`](crate::Config::write_timeout).
     Write,
     /// The peer's Close or the end of the stream: [`Config::close_timeout`](crate::Config::close_timeout).
@@ -114,6 +116,7 @@ impl fmt::Display for Error {
             Self::Timeout(stage) => f.write_str(match stage {
                 Stage::Handshake => "the opening handshake took too long",
                 Stage::Silence => "the peer does not answer Pings",
+                Stage::Message => "a message arrives too slowly",
                 Stage::Write => "the peer takes no bytes",
                 Stage::Close => "the peer does not complete the closing handshake",
             }),

@@ -7,11 +7,13 @@ mod accept;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub mod axum;
+mod buffers;
 mod client;
 mod config;
 mod error;
 mod link;
 mod message;
+mod output;
 mod reading;
 mod socket;
 mod split;

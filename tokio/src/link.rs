@@ -4,6 +4,7 @@
 //! [`Link::wakers`] before.
 
 use std::{
+    io::IoSlice,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
@@ -15,19 +16,22 @@ use tokio::{
     time::{Instant, Sleep, sleep, sleep_until},
 };
 
-use crate::{Config, Error, Stage, config::Deadlines, wakers::Wakers};
+use crate::{
+    Config, Error, Message, Stage,
+    config::Deadlines,
+    output::{MAX_SLICES, Output},
+    wakers::Wakers,
+};
 
 /// The stream of a connection, and what is sent.
 #[derive(Debug)]
 pub(crate) struct Link<S, M> {
     io: S,
     sender: Sender<M>,
-    out: Vec<u8>,
-    /// `out[..written]` is written; `written <= out.len()`, and both are 0 if all is.
-    written: usize,
+    out: Output,
     /// Whether the stream has taken bytes since it was last flushed.
     needs_flush: bool,
-    /// The number of bytes of `out`, from `written` on, up to the end of the last reply to the peer.
+    /// The number of bytes of `out` up to the end of the last reply to the peer.
     until_last_reply: usize,
     /// The number of bytes of replies since none waited.
     reply_bytes: usize,
@@ -52,8 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
         Self {
             io,
             sender,
-            out: Vec::new(),
-            written: 0,
+            out: Output::default(),
             needs_flush: false,
             until_last_reply: 0,
             reply_bytes: 0,
@@ -77,20 +80,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
         self.sender.is_open() && self.broken.is_none()
     }
 
-    /// The number of bytes that are not written.
-    fn pending_bytes(&self) -> usize {
-        self.out.len() - self.written
-    }
-
-    /// Waits until less than the bound of the output is left.
-    pub(crate) fn poll_ready(&mut self) -> Poll<Result<(), Error>> {
+    /// Waits until less than the bound of the output is left. Registers the task only if it may have to wait: then it
+    /// is not woken, beside the one that receives, when input comes.
+    pub(crate) fn poll_ready(&mut self, context: &Context<'_>) -> Poll<Result<(), Error>> {
         if !self.sender.is_open() {
             return Poll::Ready(Err(SendError::Closed.into()));
         }
         self.check()?;
-        if self.pending_bytes() >= self.max_output_bytes {
+        if self.out.len() >= self.max_output_bytes {
+            self.wakers.sending.register(context.waker());
             let written = self.poll_write()?;
-            if written.is_pending() && self.pending_bytes() >= self.max_output_bytes {
+            if written.is_pending() && self.out.len() >= self.max_output_bytes {
                 return Poll::Pending;
             }
         }
@@ -105,11 +105,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
         if self.sender.is_open() {
             self.check()?;
         }
-        encode(&mut self.sender, &mut self.out)?;
+        self.out.append(|bytes| encode(&mut self.sender, bytes))?;
         if !self.sender.is_open() {
             self.start_closing();
         }
         Ok(())
+    }
+
+    /// Encodes a message into the output. A large one of a server is written from where it is.
+    pub(crate) fn send_message(&mut self, message: Message) -> Result<(), Error> {
+        let is_large = message.payload().len() >= MIN_OWNED_BYTES;
+        if is_large && message.is_data() && M::ROLE == Role::Server && self.io.is_write_vectored() {
+            if self.sender.is_open() {
+                self.check()?;
+            }
+            return Ok(self.out.append_owned(&mut self.sender, message)?);
+        }
+        self.send(|sender, out| message.encode(sender, out))
     }
 
     /// Encodes our Close, unless one was sent before.
@@ -123,11 +135,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
     /// Encodes what the RFC requires in answer to an event.
     pub(crate) fn reply(&mut self, reply: Reply<'_>) {
         let before = self.out.len();
-        let sent = self.sender.reply(reply, &mut self.out);
+        let sent = self.out.append(|bytes| self.sender.reply(reply, bytes));
         debug_assert_eq!(sent, Ok(()), "a Vec has room, and an event has a valid reply");
         if self.out.len() > before {
             self.reply_bytes += self.out.len() - before;
-            self.until_last_reply = self.pending_bytes();
+            self.until_last_reply = self.out.len();
         }
         if let Reply::Close(_) = reply {
             self.start_closing();
@@ -136,15 +148,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
 
     /// Encodes the Close for the peer's violation.
     pub(crate) fn fail(&mut self, error: &ProtocolError) {
-        let sent = self.sender.fail(error, &mut self.out);
+        let sent = self.out.append(|bytes| self.sender.fail(error, bytes));
         debug_assert_eq!(sent, Ok(()), "a Vec has room, and an error has a valid code");
         self.start_closing();
     }
 
-    /// Encodes the Close for a peer that was silent for too long.
-    pub(crate) fn give_up(&mut self) {
+    /// Encodes the Close for a peer that is silent or too slow.
+    pub(crate) fn give_up(&mut self, reason: &'static str) {
         if self.sender.is_open() {
-            let sent = self.sender.close(Some(SILENT), &mut self.out);
+            let frame = CloseFrame { code: CloseCode::POLICY_VIOLATION, reason };
+            let sent = self.out.append(|bytes| self.sender.close(Some(frame), bytes));
             debug_assert_eq!(sent, Ok(()), "the Close is valid");
         }
         self.start_closing();
@@ -153,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
     /// Starts the deadline of the closing handshake.
     fn start_closing(&mut self) {
         self.keepalive.closing(Instant::now().into_std());
-        self.timer.as_mut().reset(self.keepalive.next_deadline().into());
+        self.reset_timer();
         // The task that receives waits for the deadline.
         self.waker.wake_by_ref();
     }
@@ -194,9 +207,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
 
     /// Writes the whole output.
     fn poll_write(&mut self) -> Poll<Result<(), Error>> {
-        while self.written < self.out.len() {
-            let mut context = Context::from_waker(&self.waker);
-            match Pin::new(&mut self.io).poll_write(&mut context, &self.out[self.written..]) {
+        while !self.out.is_empty() {
+            let (context, io) = (&mut Context::from_waker(&self.waker), Pin::new(&mut self.io));
+            let written = if let Some(bytes) = self.out.contiguous() {
+                io.poll_write(context, bytes)
+            } else {
+                let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+                let count = self.out.slices(&mut slices);
+                io.poll_write_vectored(context, &slices[..count])
+            };
+            match written {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.fail_writing(Error::Disconnected))),
                 Poll::Ready(Ok(count)) => self.wrote(count),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail_writing(error.into()))),
@@ -210,19 +230,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
     fn wrote(&mut self, count: usize) {
         self.needs_flush = true;
         self.stalled = None;
-        self.written = self.out.len().min(self.written + count);
+        self.out.advance(count);
         self.until_last_reply = self.until_last_reply.saturating_sub(count);
         if self.until_last_reply == 0 {
             self.reply_bytes = 0;
-        }
-        if self.written == self.out.len() {
-            self.written = 0;
-            self.out.clear();
-            self.out.shrink_to(MAX_KEPT_BYTES);
-        } else if self.written > self.pending_bytes() {
-            // Each byte is moved at most once for one that was written.
-            self.out.drain(..self.written);
-            self.written = 0;
         }
     }
 
@@ -234,11 +245,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
         Poll::Ready(Err(self.end(Error::Timeout(Stage::Write))))
     }
 
+    /// Notes the bytes of an unfinished message, before the next read; see [`Keepalive::unfinished`].
+    pub(crate) fn note_unfinished(&mut self, buffered: Option<u64>, is_new: bool) {
+        self.keepalive.unfinished(buffered, is_new, Instant::now().into_std());
+        if Instant::from(self.keepalive.next_deadline()) < self.timer.deadline() {
+            self.reset_timer();
+        }
+    }
+
     /// Reads into `buffer` once all replies are written, or few enough wait. Returns the number of bytes; 0 is the end
     /// of the stream.
     ///
     /// # Errors
-    /// `Timeout` with `Silence` or `Close`, and the errors of the stream.
+    /// `Timeout` with `Silence`, `Message` or `Close`, and the errors of the stream.
     pub(crate) fn poll_read(&mut self, buffer: &mut [u8]) -> Poll<Result<usize, Error>> {
         if let Some(error) = &self.broken {
             return Poll::Ready(Err(error.copy()));
@@ -262,9 +281,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
             match ready!(self.poll_overdue()) {
                 Overdue::Ping => {
                     // Our Close may have been sent meanwhile; then no Ping is needed.
-                    let _ = self.sender.ping(b"", &mut self.out);
+                    let _ = self.out.append(|bytes| self.sender.ping(b"", bytes));
                 }
                 Overdue::Silence => return Poll::Ready(Err(Error::Timeout(Stage::Silence))),
+                Overdue::Message => return Poll::Ready(Err(Error::Timeout(Stage::Message))),
                 Overdue::Close => return Poll::Ready(Err(self.end(Error::Timeout(Stage::Close)))),
             }
         }
@@ -278,12 +298,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
         }
     }
 
+    fn reset_timer(&mut self) {
+        self.timer.as_mut().reset(self.keepalive.next_deadline().into());
+    }
+
     /// Waits until something is due.
     fn poll_overdue(&mut self) -> Poll<Overdue> {
         loop {
             ready!(self.timer.as_mut().poll(&mut Context::from_waker(&self.waker)));
             let overdue = self.keepalive.overdue(Instant::now().into_std());
-            self.timer.as_mut().reset(self.keepalive.next_deadline().into());
+            self.reset_timer();
             if let Some(overdue) = overdue {
                 return Poll::Ready(overdue);
             }
@@ -339,7 +363,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
 
     /// Nothing can be sent any more.
     fn fail_writing(&mut self, error: Error) -> Error {
-        (self.out, self.written) = (Vec::new(), 0);
+        self.out.clear();
         let copy = error.copy();
         self.write_error.get_or_insert(error);
         copy
@@ -348,15 +372,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
     /// The connection is over. Returns the error.
     pub(crate) fn end(&mut self, error: Error) -> Error {
         let copy = error.copy();
-        (self.out, self.written) = (Vec::new(), 0);
+        self.out.clear();
         self.broken.get_or_insert(error);
         self.waker.wake_by_ref();
         copy
     }
 }
 
-const SILENT: CloseFrame<'_> = CloseFrame { code: CloseCode::POLICY_VIOLATION, reason: "no answer to a Ping" };
 /// The replies to the peer that may wait before no more is read. One read may add three times its bytes.
 const MAX_REPLY_BYTES: usize = 64 << 10;
-/// The capacity of the output that is kept once all of it is written, in bytes.
-const MAX_KEPT_BYTES: usize = 64 << 10;
+/// From this length on it is worth it to write a payload from where it is, in bytes.
+const MIN_OWNED_BYTES: usize = 4 << 10;

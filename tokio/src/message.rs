@@ -52,8 +52,30 @@ impl Message {
         }
     }
 
+    /// Returns the payload of a message or of a Ping or Pong.
+    pub(crate) fn payload(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(payload) | Self::Ping(payload) | Self::Pong(payload) => payload,
+            Self::Close(_) => &[],
+        }
+    }
+
+    /// Returns the payload of a message or of a Ping or Pong.
+    pub(crate) fn into_payload(self) -> Vec<u8> {
+        match self {
+            Self::Text(text) => text.into_bytes(),
+            Self::Binary(payload) | Self::Ping(payload) | Self::Pong(payload) => payload,
+            Self::Close(_) => Vec::new(),
+        }
+    }
+
     /// Appends the frame to the output.
-    pub(crate) fn encode<M: Masking>(&self, sender: &mut Sender<M>, out: &mut Vec<u8>) -> Result<(), SendError> {
+    pub(crate) fn encode<M: Masking>(
+        &self,
+        sender: &mut Sender<M>,
+        out: &mut impl switchboard::Output,
+    ) -> Result<(), SendError> {
         match self {
             Self::Text(text) => sender.text(text, out),
             Self::Binary(payload) => sender.binary(payload, out),

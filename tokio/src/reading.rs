@@ -8,18 +8,17 @@ use std::{
 use switchboard::{Masking, Receiver};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{Error, Message, Stage, link::Link};
+use crate::{Error, Message, Stage, buffers::Input, link::Link};
 
 /// What receives.
 #[derive(Debug)]
 pub(crate) struct Reading {
     receiver: Receiver,
-    /// `buffer[start..end]` is input that was not processed; `start <= end <= buffer.len()`.
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
-    /// The number of reads in a row that have filled less than a quarter of the buffer.
-    short_reads: u8,
+    input: Input,
+    /// Whether a message was completed since the last read.
+    has_completed: bool,
+    /// Whether a message was unfinished at the last read.
+    was_unfinished: bool,
     phase: Phase,
 }
 
@@ -56,8 +55,8 @@ impl<S, M> Access<S, M> for Arc<Mutex<Link<S, M>>> {
 impl Reading {
     /// `leftover` is the first input.
     pub(crate) fn new(receiver: Receiver, leftover: Vec<u8>) -> Self {
-        let end = leftover.len();
-        Self { receiver, buffer: leftover, start: 0, end, short_reads: 0, phase: Phase::Open }
+        let input = leftover.into();
+        Self { receiver, input, has_completed: false, was_unfinished: false, phase: Phase::Open }
     }
 
     /// Returns the next message; see [`WebSocket::next`](crate::WebSocket::next).
@@ -79,9 +78,9 @@ impl Reading {
                     Some(Err(error)) => self.phase = Phase::ending(Some(error)),
                     None => match ready!(self.poll_input(link)) {
                         Ok(()) => {}
-                        Err(error @ Error::Timeout(Stage::Silence)) => {
+                        Err(error @ Error::Timeout(stage @ (Stage::Silence | Stage::Message))) => {
                             self.receiver.fail();
-                            link.with(Link::give_up);
+                            link.with(|link| link.give_up(if stage == Stage::Silence { SILENT } else { TOO_SLOW }));
                             self.phase = Phase::ending(Some(error));
                         }
                         Err(error) => {
@@ -114,22 +113,25 @@ impl Reading {
         S: AsyncRead + AsyncWrite + Unpin,
         M: Masking,
     {
-        while self.start < self.end {
-            let mut events = self.receiver.receive(&mut self.buffer[self.start..self.end]);
+        while !self.input.is_empty() {
+            let mut events = self.receiver.receive(self.input.unread());
             let found = match events.next_event() {
                 Ok(None) => None,
                 Ok(Some(event)) => {
                     if let Some(reply) = event.reply() {
                         link.with(|link| link.reply(reply));
                     }
-                    Message::from_event(&event).map(Ok)
+                    let message = Message::from_event(&event);
+                    self.has_completed |= message.as_ref().is_some_and(Message::is_data);
+                    message.map(Ok)
                 }
                 Err(error) => {
                     link.with(|link| link.fail(&error));
                     Some(Err(Error::Protocol(error)))
                 }
             };
-            self.start = self.end - events.unread();
+            let unread = events.unread();
+            self.input.keep_last(unread);
             if found.is_some() {
                 return found;
             }
@@ -143,30 +145,20 @@ impl Reading {
         S: AsyncRead + AsyncWrite + Unpin,
         M: Masking,
     {
-        if self.end > 0 || self.buffer.is_empty() {
-            self.resize();
+        let is_unfinished = self.receiver.has_unfinished();
+        if is_unfinished || self.was_unfinished {
+            let buffered = is_unfinished.then(|| self.receiver.buffered_bytes());
+            link.with(|link| link.note_unfinished(buffered, self.has_completed));
         }
-        (self.start, self.end) = (0, 0);
-        let length = ready!(link.with(|link| link.poll_read(&mut self.buffer)))?;
-        if length == 0 {
+        (self.was_unfinished, self.has_completed) = (is_unfinished, false);
+        let read = self.input.fill(
+            |buffer| link.with(|link| link.poll_read(buffer)),
+            |read| if let Poll::Ready(Ok(length)) = read { *length } else { 0 },
+        );
+        if ready!(read)? == 0 {
             return Poll::Ready(Err(link.with(|link| link.end(Error::Disconnected))));
         }
-        self.end = length;
         Poll::Ready(Ok(()))
-    }
-
-    /// Changes the size of the buffer, which is processed, to what the peer sends.
-    fn resize(&mut self) {
-        let (filled, length) = (self.end, self.buffer.len());
-        self.short_reads = if filled < length / 4 { self.short_reads.saturating_add(1) } else { 0 };
-        if length < MIN_READ_BYTES {
-            self.buffer.resize(MIN_READ_BYTES, 0);
-        } else if filled == length && length < MAX_READ_BYTES {
-            self.buffer.resize((4 * length).min(MAX_READ_BYTES), 0);
-        } else if self.short_reads >= MAX_SHORT_READS && length > MIN_READ_BYTES {
-            self.short_reads = 0;
-            self.buffer = vec![0; (length / 4).max(MIN_READ_BYTES)];
-        }
     }
 }
 
@@ -176,7 +168,6 @@ impl Phase {
     }
 }
 
-const MIN_READ_BYTES: usize = 4 << 10;
-const MAX_READ_BYTES: usize = 64 << 10;
-/// After this many short reads the buffer shrinks.
-const MAX_SHORT_READS: u8 = 16;
+/// The reasons of a Close with 1008.
+const SILENT: &str = "no answer to a Ping";
+const TOO_SLOW: &str = "a message was not finished in time";

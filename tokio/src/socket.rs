@@ -48,10 +48,11 @@ use crate::{
 /// **Back pressure.** `feed` and `send` wait while [`Config::max_output_bytes`] or more are not written. A peer whose
 /// Pings bring more than 64 KiB of Pongs that it does not read is not read from either.
 ///
-/// **Memory.** Input: a buffer of 4 KiB, up to 64 KiB while the peer sends much, and one message of at most
-/// [`Limits::max_message_bytes`](switchboard::Limits::max_message_bytes), which exists twice while it is delivered.
-/// Output: `max_output_bytes` and one message; Pongs up to 64 KiB and three times one read. A message may arrive as
-/// slowly as the peer likes, as long as it is not silent; who serves strangers bounds the number of connections.
+/// **Memory.** An idle connection has no buffers. Input: 128 KiB while a part of it is not processed, and one message of
+/// at most [`Limits::max_message_bytes`](switchboard::Limits::max_message_bytes), which exists twice while it is
+/// delivered. Output: `max_output_bytes` and one message; Pongs up to 64 KiB and three times one read. The peer cannot
+/// keep a large message there for long: see [`Config::message_timeout`]. A server for strangers bounds the number of
+/// connections. Each thread keeps up to 1 MiB of buffers for its connections.
 ///
 /// **The end.** After the peer's Close, `next` returns it as [`Message::Close`], with the answer written, and then
 /// `None` once the stream has ended. After a violation, `next` returns the error once the Close with the fitting code
@@ -116,7 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> WebSocket<S, M> {
     pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let message = message.into();
         self.ready().await?;
-        self.link.send(|sender, out| message.encode(sender, out))
+        self.link.send_message(message)
     }
 
     /// Sends a message that was encoded once for many connections.
@@ -240,12 +241,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Sink<Message> for WebSocket<
     type Error = Error;
 
     fn poll_ready(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.link.wakers.sending.register(context.waker());
-        self.get_mut().link.poll_ready()
+        self.get_mut().link.poll_ready(context)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        self.get_mut().link.send(|sender, out| message.encode(sender, out))
+        self.get_mut().link.send_message(message)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Error>> {

@@ -62,7 +62,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> SplitSink<S, M> {
     pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let message = message.into();
         self.ready().await?;
-        self.lock().send(|sender, out| message.encode(sender, out))
+        self.lock().send_message(message)
     }
 
     /// Sends a message that was encoded once for many connections: see
@@ -143,11 +143,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Sink<Message> for SplitSink<
     type Error = Error;
 
     fn poll_ready(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.register(context).poll_ready()
+        self.lock().poll_ready(context)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        self.lock().send(|sender, out| message.encode(sender, out))
+        self.lock().send_message(message)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Error>> {

@@ -1,5 +1,5 @@
-//! tokio-websockets: a task per connection on one thread. Each task takes all available messages before it sends,
-//! because asking for the next message flushes the earlier ones.
+//! tokio-websockets: a task per connection on one thread. In tuned code each task takes all available messages before
+//! it sends, because asking for the next message flushes the earlier ones.
 
 use std::{io, sync::Arc};
 
@@ -13,14 +13,19 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_websockets::{Config, Error, Limits, Message, ServerBuilder, WebSocketStream};
 
-use super::{CHANNEL_CAPACITY, MAX_MESSAGE_BYTES, Mode, on_tokio};
+use super::{CHANNEL_CAPACITY, Code, MAX_MESSAGE_BYTES, Mode, on_tokio};
 
-pub(super) fn serve(listener: std::net::TcpListener, mode: Mode) -> io::Result<()> {
+/// All tasks are unconstrained, as in the library's own example of an echo server.
+pub(super) fn serve(listener: std::net::TcpListener, mode: Mode, code: Code) -> io::Result<()> {
     let published = Sender::new(CHANNEL_CAPACITY);
     on_tokio(listener, move |stream| {
         let published = published.clone();
-        // Unconstrained as in the library's own example of an echo server.
-        tokio::spawn(unconstrained(async move { converse(stream, mode, published).await }));
+        tokio::spawn(unconstrained(async move {
+            match (mode, code) {
+                (Mode::Echo, Code::Natural) => echo_naturally(stream).await,
+                (Mode::Echo, Code::Tuned) | (Mode::Broadcast, _) => converse(stream, mode, published).await,
+            }
+        }));
     })
 }
 
@@ -55,6 +60,18 @@ async fn open<S: Stream>(stream: S) -> Result<WebSocketStream<S>, Error> {
     let config = Config::default().flush_threshold(FLUSH_BYTES);
     let (_, socket) = ServerBuilder::new().config(config).limits(limits).accept(stream).await?;
     Ok(socket)
+}
+
+/// The library's own example of an echo server.
+async fn echo_naturally(stream: impl Stream) -> Result<(), Error> {
+    let config = Config::default().frame_size(usize::MAX);
+    let (_, mut socket) = ServerBuilder::new().config(config).limits(Limits::unlimited()).accept(stream).await?;
+    while let Some(message) = socket.next().await.transpose()? {
+        if message.is_text() || message.is_binary() {
+            socket.send(message).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn echo(mut socket: WebSocketStream<impl Stream>) -> Result<(), Error> {

@@ -9,13 +9,13 @@ use std::{
 use cargo_metadata::Message;
 use clap::ValueEnum;
 
-use crate::peers::{Mode, Peer};
+use crate::peers::{Code, Mode, Peer};
 
 /// A server in the comparison.
 #[derive(Clone, Debug)]
 pub enum TestedServer {
-    /// A peer in Rust, by the path of the program `peer`.
-    Rust(Peer, PathBuf),
+    /// A server in Rust, by the path of the program `peer`.
+    Rust(Peer, Code, PathBuf),
     /// uWebSockets, by the path of its program.
     UWebSockets(PathBuf),
     /// Our program.
@@ -23,9 +23,9 @@ pub enum TestedServer {
 }
 
 impl TestedServer {
-    /// Returns all tested servers, in the order of the table's columns.
+    /// Returns the servers of the bench `servers`, in the order of the table's columns.
     pub fn all(peer: &Path, ours: PathBuf) -> Vec<Self> {
-        let mut all: Vec<Self> = Peer::plain().map(|name| Self::Rust(name, peer.into())).collect();
+        let mut all: Vec<Self> = Peer::SERVERS.map(|name| Self::Rust(name, Code::Tuned, peer.into())).into();
         if let Some(program) = option_env!("UWEBSOCKETS") {
             all.insert(1, Self::UWebSockets(program.into()));
         }
@@ -33,9 +33,14 @@ impl TestedServer {
         all
     }
 
+    /// Returns the servers of the bench `tokio`, in the order of the table's columns.
+    pub fn on_tokio(peer: &Path, code: Code) -> Vec<Self> {
+        Peer::ON_TOKIO.map(|name| Self::Rust(name, code, peer.into())).into()
+    }
+
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Rust(peer, _) => peer.name(),
+            Self::Rust(peer, ..) => peer.name(),
             Self::UWebSockets(_) => "uWebSockets",
             Self::Ours(_) => "ours",
         }
@@ -45,10 +50,10 @@ impl TestedServer {
     /// our server only.
     pub fn command(&self, mode: Mode, deflate: bool) -> Command {
         match self {
-            Self::Rust(peer, program) => {
+            Self::Rust(peer, code, program) => {
                 let mut command = Command::new(program);
                 if let Some(value) = peer.to_possible_value() {
-                    command.args([value.get_name(), mode.name()]);
+                    command.args([value.get_name(), mode.name(), "--code", code.name()]);
                 }
                 command
             }

@@ -20,9 +20,16 @@ pub struct ServersBench {
 }
 
 impl ServersBench {
-    pub fn new(tested_servers: Vec<TestedServer>, cores: Cores, options: &Options) -> Self {
-        let rows = Row::all().into_iter().filter(|row| options.wants(&row.name()));
-        let results = Results::new(&tested_servers, rows);
+    /// A bench of these servers in these rows, or in those that the options want. All titles begin with `heading`.
+    pub fn new(
+        heading: &'static str,
+        tested_servers: Vec<TestedServer>,
+        rows: Vec<Row>,
+        cores: Cores,
+        options: &Options,
+    ) -> Self {
+        let rows = rows.into_iter().filter(|row| options.wants(&row.name()));
+        let results = Results::new(heading, &tested_servers, rows);
         Self { tested_servers, cores, results }
     }
 

@@ -1,4 +1,4 @@
-//! The bench `servers`: compares our program with servers on other libraries.
+//! The benches `servers` and `tokio`: compare our program, and our library on tokio, with servers on other libraries.
 //!
 //! | file | what |
 //! |---|---|

@@ -2,6 +2,7 @@
 
 use super::row::{Outcome, Row};
 use crate::{
+    peers::Peer,
     process::{CpuTime, TestedServer},
     report::Samples,
 };
@@ -9,10 +10,12 @@ use crate::{
 /// The measurements of all tested servers, by row.
 #[derive(Debug)]
 pub(super) struct Results {
+    /// What all titles begin with; may be empty.
+    pub(super) heading: &'static str,
     /// The servers' names, in the order of the cells of a row.
     pub(super) names: Vec<&'static str>,
-    /// The index of the server that the others are compared with: uWebSockets, or the baseline if uWebSockets is
-    /// absent.
+    /// The index of the server that the others are compared with: ours on tokio, or uWebSockets, or the baseline if
+    /// uWebSockets is absent.
     pub(super) reference: usize,
     pub(super) rows: Vec<(Row, Vec<Cell>)>,
 }
@@ -33,13 +36,21 @@ pub(super) struct Cell {
 
 impl Results {
     /// Empty results of these servers in these rows.
-    pub(super) fn new(servers: &[TestedServer], rows: impl Iterator<Item = Row>) -> Self {
-        let is_reference = |server: &TestedServer| matches!(server, TestedServer::UWebSockets(_));
+    pub(super) fn new(heading: &'static str, servers: &[TestedServer], rows: impl Iterator<Item = Row>) -> Self {
+        let is_reference = |server: &TestedServer| {
+            matches!(server, TestedServer::UWebSockets(_) | TestedServer::Rust(Peer::SwitchboardTokio, ..))
+        };
         Self {
+            heading,
             names: servers.iter().map(TestedServer::name).collect(),
             reference: servers.iter().position(is_reference).unwrap_or(0),
             rows: rows.map(|row| (row, vec![Cell::default(); servers.len()])).collect(),
         }
+    }
+
+    /// Returns the title of a table or plot.
+    pub(super) fn title(&self, text: &str) -> String {
+        if self.heading.is_empty() { text.to_owned() } else { format!("{}: {text}", self.heading) }
     }
 }
 

@@ -28,9 +28,9 @@ pub enum Outcome {
 }
 
 impl Row {
-    /// Returns all rows, in the order of the tables.
+    /// Returns the rows of the bench `servers`, in the order of the tables.
     pub fn all() -> Vec<Self> {
-        let echo = |payload_bytes, in_flight, connections| Self::Echo { connections, payload_bytes, in_flight };
+        let echo = Self::echo;
         let fan_out = |receivers, payload_bytes| Self::FanOut { receivers, payload_bytes, in_flight: 16 };
         vec![
             echo(16, 1, 64),
@@ -48,6 +48,17 @@ impl Row {
             Self::Latency { connections: 1 },
             Self::Latency { connections: 64 },
         ]
+    }
+
+    /// Returns the rows of the bench `tokio`, in the order of the tables.
+    pub fn on_tokio() -> Vec<Self> {
+        [(16, 1), (16, 32), (1 << 10, 1), (1 << 10, 32), (64 << 10, 1)]
+            .map(|(payload_bytes, in_flight)| Self::echo(payload_bytes, in_flight, 64))
+            .into()
+    }
+
+    fn echo(payload_bytes: usize, in_flight: u64, connections: usize) -> Self {
+        Self::Echo { connections, payload_bytes, in_flight }
     }
 
     pub fn name(self) -> String {

@@ -18,7 +18,7 @@ pub(super) fn all(results: &Results) -> (Vec<Table>, Vec<Plot>) {
 fn throughput(results: &Results) -> Option<Table> {
     let reference = results.reference;
     let names = &results.names;
-    let title = "Messages per second of server CPU";
+    let title = results.title("Messages per second of server CPU");
     let mut table = Table::new(title, [&["work"], names.as_slice()].concat());
     for (row, cells) in rows(results, is_traffic) {
         let figures = cells.iter().enumerate().map(|(at, cell)| {
@@ -39,7 +39,8 @@ fn throughput(results: &Results) -> Option<Table> {
 }
 
 fn user_time(results: &Results) -> Option<Table> {
-    let mut table = Table::new("User-mode time per message, ns", [&["work"], results.names.as_slice()].concat());
+    let title = results.title("User-mode time per message, ns");
+    let mut table = Table::new(title, [&["work"], results.names.as_slice()].concat());
     for (row, cells) in rows(results, is_traffic) {
         table.row(
             row.name(),
@@ -107,7 +108,7 @@ fn plot(results: &Results, what: &str, wanted: impl Fn(Row) -> bool) -> Option<P
     let names = &results.names;
     let reference = results.reference;
     let order: Vec<usize> = (0..names.len()).rev().collect();
-    let title = format!("{what}: messages per second of server CPU, {} = 1", names[reference]);
+    let title = results.title(&format!("{what}: messages per second of server CPU, {} = 1", names[reference]));
     let mut plot = Plot::bars(title, "ratio", order.iter().map(|&at| names[at]));
     let rows: Vec<_> = rows(results, wanted).collect();
     for (row, cells) in &rows {

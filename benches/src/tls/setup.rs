@@ -8,7 +8,7 @@ use std::{
 use super::Certificate;
 use crate::{
     load::{KeyExchange, Target},
-    peers::{Mode, Peer},
+    peers::{Code, Mode, Peer},
     process::{Cores, Server, TestedServer, speak_tls},
 };
 
@@ -23,7 +23,7 @@ impl TlsSetup {
     /// Returns all servers, in the order of the tables' columns. `peer` is the path of the program `peer`, `ours` that
     /// of ours.
     pub fn all(peer: &Path, ours: &Path) -> Vec<Self> {
-        let rust = |name| TestedServer::Rust(name, peer.into());
+        let rust = |name| TestedServer::Rust(name, Code::Tuned, peer.into());
         let ours = || TestedServer::Ours(PathBuf::from(ours));
         vec![
             Self { tested_server: rust(Peer::BareRustls), has_tls: true },
@@ -50,7 +50,7 @@ impl TlsSetup {
 
     /// Whether this is rustls alone.
     pub(super) fn is_bare(&self) -> bool {
-        matches!(self.tested_server, TestedServer::Rust(Peer::BareRustls, _))
+        matches!(self.tested_server, TestedServer::Rust(Peer::BareRustls, ..))
     }
 
     /// Starts the server. Returns it with what its clients connect to.

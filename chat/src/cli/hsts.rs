@@ -1,6 +1,8 @@
 //! HTTP Strict Transport Security (RFC 6797): tells browsers to use nothing but https with a host.
 
-use switchboard::{App, ConnectionId, Context, End, Handshake, Message, Remote, Request, Responder, Verdict};
+use switchboard::{
+    App, ConnectionId, Context, End, Handshake, Message, Remote, Request, Responder, Verdict, WorkerContext,
+};
 use switchboard_chat::Origin;
 
 /// When to send the field.
@@ -31,6 +33,10 @@ impl<A: App> App for Hsts<A> {
     type Peer = A::Peer;
     type Told = A::Told;
 
+    fn started(&mut self, worker: &mut WorkerContext<'_>) {
+        self.app.started(worker);
+    }
+
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Self::Peer>) {
         self.app.accept(handshake, verdict);
     }
@@ -58,8 +64,20 @@ impl<A: App> App for Hsts<A> {
         self.app.told(peer, told, context);
     }
 
-    fn tick(&mut self, remote: &Remote) {
-        self.app.tick(remote);
+    fn pong(&mut self, peer: &mut Self::Peer, payload: &[u8], context: &mut Context<'_>) {
+        self.app.pong(peer, payload, context);
+    }
+
+    fn timer(&mut self, peer: &mut Self::Peer, name: u32, context: &mut Context<'_>) {
+        self.app.timer(peer, name, context);
+    }
+
+    fn worker_timer(&mut self, name: u32, worker: &mut WorkerContext<'_>) {
+        self.app.worker_timer(name, worker);
+    }
+
+    fn drained(&mut self, peer: &mut Self::Peer, context: &mut Context<'_>) {
+        self.app.drained(peer, context);
     }
 
     fn end_of_turn(&mut self) {

@@ -2,6 +2,7 @@
 //!
 //! | file | contents |
 //! |---|---|
+//! | `connect/` | `switchboard connect` |
 //! | `data.rs` | `switchboard backup`, `switchboard check` |
 //! | `hsts.rs` | HTTP Strict Transport Security |
 //! | `memory.rs` | how much memory peers may make the program use |
@@ -13,6 +14,7 @@
 //! | `users.rs` | `switchboard user` |
 //! | `values.rs` | the values of options |
 
+pub(crate) mod connect;
 pub(crate) mod data;
 pub(crate) mod hsts;
 pub(crate) mod memory;

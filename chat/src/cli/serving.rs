@@ -98,7 +98,7 @@ impl Service {
             }
             None => None,
         };
-        let mut lines = greetings(name, server.addresses(), tls.is_some());
+        let mut lines = greetings(name, server.local_addrs(), tls.is_some());
         let make_app = move |remote: &Remote| Hsts { app: make_app(remote), policy: hsts.clone() };
         let server = start(server, make_app)?;
         let (reload, reloads) = mpsc::channel();
@@ -110,7 +110,7 @@ impl Service {
         }
         let mut servers = vec![server];
         if let Some((server, redirect)) = redirect {
-            lines.extend(redirect_greetings(&redirect, server.addresses()));
+            lines.extend(redirect_greetings(&redirect, server.local_addrs()));
             servers.push(start(server, move |_| redirect.clone())?);
         }
         handle_signals(signals, servers.iter().map(Running::stopper).collect(), reload);

@@ -63,7 +63,7 @@ fn outcome(chat: ChatConfig) -> Result<usize, String> {
     let chat = ChatService::open(chat).unwrap();
     let server = Server::bind("127.0.0.1:0".parse().unwrap(), config()).unwrap();
     let running = server.start(move |remote| chat.app(remote)).unwrap();
-    let address = running.address();
+    let address = running.local_addr();
     let seen = steps(address);
     assert_eq!(request(address, "GET", "/api/session", &[], "").status, 200, "the chat goes on");
     running.stopper().stop();
@@ -133,7 +133,7 @@ fn clients_learn_the_limits_before_they_sign_in_and_again_in_the_welcome() {
     let chat = ChatService::open(chat).unwrap();
     let server = Server::bind("127.0.0.1:0".parse().unwrap(), config()).unwrap();
     let running = server.start(move |remote| chat.app(remote)).unwrap();
-    let address = running.address();
+    let address = running.local_addr();
     let expected = json!({
         "text": 11, "topic": 12, "rooms": 13, "name": 14, "room_name": 15, "password": 256, "password_min": 8
     });
@@ -155,8 +155,8 @@ fn names_have_at_most_128_characters_whatever_the_limit() {
     let running = server.start(move |remote| chat.app(remote)).unwrap();
     for (length, registered, logged_in) in [(128, 201, 200), (129, 400, 401)] {
         let account = json!({"name": "a".repeat(length), "password": PASSWORD});
-        assert_eq!(post(running.address(), "/api/register", &account).status, registered, "{length}");
-        assert_eq!(post(running.address(), "/api/login", &account).status, logged_in, "{length}");
+        assert_eq!(post(running.local_addr(), "/api/register", &account).status, registered, "{length}");
+        assert_eq!(post(running.local_addr(), "/api/login", &account).status, logged_in, "{length}");
     }
     running.stopper().stop();
     running.join().unwrap();

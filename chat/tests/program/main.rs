@@ -3,6 +3,7 @@
 
 mod attacks;
 mod command;
+mod connect;
 mod data;
 mod durability;
 mod limits;

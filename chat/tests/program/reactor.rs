@@ -112,7 +112,7 @@ impl Served {
     }
 
     fn address(&self) -> SocketAddr {
-        self.running.address()
+        self.running.local_addr()
     }
 
     /// Stops the server. Checks the time of each kind of callback, and that there were at least `kinds`.

@@ -19,6 +19,7 @@ use std::{
     borrow::Cow,
     fmt, io,
     net::{IpAddr, ToSocketAddrs},
+    sync::Arc,
 };
 
 use percent_encoding::percent_decode_str;
@@ -150,13 +151,13 @@ impl Proxy {
         destination: Destination<'_>,
         limits: HeadLimits,
         deadline: Deadline,
-    ) -> Result<Box<dyn Transport>, ClientError> {
+    ) -> Result<Arc<dyn Transport>, ClientError> {
         let addresses: Vec<_> = (&*self.host, self.port).to_socket_addrs().map_err(ProxyError::Resolve)?.collect();
         let tcp = Tcp::connect(&addresses, deadline).map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => ClientError::Timeout(Stage::Proxy),
             _ => ProxyError::Connect(error).into(),
         })?;
-        let mut stream = Stream::new(Box::new(tcp));
+        let mut stream = Stream::new(Arc::new(tcp));
         let credentials = self.credentials.as_ref();
         match self.protocol {
             Protocol::Connect => http::connect(&mut stream, destination, credentials, limits, deadline)?,

@@ -25,6 +25,14 @@ use super::{
 };
 
 /// The configuration of [`Deflate`]: how to compress, and how much memory to use.
+///
+/// ```rust
+/// use switchboard::{Deflate, DeflateConfig};
+///
+/// let mut config = DeflateConfig::default();
+/// config.memory_bytes = 64 << 20; // context takeover for up to 2,000 peers, or 200 of our compressors
+/// let deflate = Deflate::new(config);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct DeflateConfig {
@@ -67,6 +75,21 @@ impl Default for DeflateConfig {
 /// message. Context takeover makes small, similar messages shorter, and takes memory for the life of a connection: see
 /// [`DeflateConfig::memory_bytes`]. When the budget is spent, the compressor that was not used for the longest time
 /// loses its context, and new connections get no context takeover from their peers.
+///
+/// ```rust
+/// use switchboard::{Deflate, Delivery, Limits, ServerHandshake};
+///
+/// let deflate = Deflate::default(); // one for all connections
+/// let headers: [(&str, &[u8]); 2] =
+///     [("sec-websocket-version", b"13"), ("sec-websocket-extensions", b"permessage-deflate")];
+/// let handshake = ServerHandshake::from_extended_connect("websocket", "example.com", headers)?;
+/// let handshake = handshake.with_deflate(&deflate);
+/// let mut sender = handshake.into_connection(Limits::default(), Delivery::Messages).sender;
+/// let mut out = Vec::new();
+/// sender.text(&"hello ".repeat(1000), &mut out)?;
+/// assert!(out.len() < 100); // of 6,000
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Security
 ///

@@ -14,6 +14,18 @@ use super::{HeadLimits, HttpVersion, RequestHead, values::is_token_byte};
 ///
 /// It decodes the transfer coding `chunked`. Chunk extensions and trailer fields are checked and dropped. Bytes may be
 /// cut anywhere.
+///
+/// ```rust
+/// use switchboard::{BodyReader, HeadLimits, RequestReader};
+///
+/// let post = b"POST /upload HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n";
+/// let (head, _) = RequestReader::new(HeadLimits::default()).receive(post)?.expect("the head is whole");
+/// let mut reader = BodyReader::new(&head, 64 << 10, HeadLimits::default())?;
+/// assert_eq!(reader.receive(b"5\r\nhel")?, None);
+/// // The next request begins after the 9 bytes.
+/// assert_eq!(reader.receive(b"lo\r\n0\r\n\r\nGET /")?, Some((b"hello".to_vec(), 9)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct BodyReader {
     framing: Framing,

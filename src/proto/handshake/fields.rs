@@ -90,11 +90,13 @@ impl<'a> Fields<'a> {
             (_, Some(Ok(origin))) if origin.is_ascii() => Some(origin.to_owned()),
             _ => return Err(HandshakeError::Origin),
         };
-        let subprotocols = match self.subprotocols {
+        let mut subprotocols = match self.subprotocols {
             Ok(list) if are_unique(&list) => list,
             _ => return Err(HandshakeError::Subprotocols),
         };
-        let extensions = self.extensions.map_err(|_| HandshakeError::Extensions)?;
+        let mut extensions = self.extensions.map_err(|_| HandshakeError::Extensions)?;
+        subprotocols.shrink_to_fit();
+        extensions.shrink_to_fit();
         Ok((origin, subprotocols, extensions))
     }
 }
@@ -120,6 +122,7 @@ impl ExtensionOffer {
     pub fn parse_list(value: &[u8]) -> Result<Vec<Self>, HandshakeError> {
         let mut list = Vec::new();
         values::parse_extensions(value, &mut list).map_err(|_| HandshakeError::Extensions)?;
+        list.shrink_to_fit();
         Ok(list)
     }
 }

@@ -27,6 +27,18 @@ pub enum HttpVersion {
 ///
 /// It is strict: bare LF, control characters and folded lines, which request smuggling is made of, fail at the first
 /// byte that shows them. A [`BodyReader`](super::BodyReader) reads the body. Bytes may be cut anywhere.
+///
+/// ```rust
+/// use switchboard::{HeadError, HeadLimits, RequestReader};
+///
+/// let mut reader = RequestReader::new(HeadLimits::default());
+/// assert_eq!(reader.receive(b"GET /chat?room=1 HTTP/1.1\r\nHost: exam")?, None);
+/// let (head, used) = reader.receive(b"ple.com\r\n\r\n\x81\x80")?.expect("the head is whole");
+/// assert_eq!((head.path(), head.host()), ("/chat", Some("example.com")));
+/// assert_eq!(used, 11); // the rest is the first frame, or a body
+/// assert_eq!(reader.receive(b"GET / HTTP/1.1\n"), Err(HeadError::BareLineEnd));
+/// # Ok::<(), HeadError>(())
+/// ```
 #[derive(Debug)]
 pub struct RequestReader(HeadScanner);
 
@@ -111,6 +123,12 @@ impl RequestHead {
     pub fn path(&self) -> &str {
         let method = self.method();
         Target::parse(method, self.target()).map_or("", |target| target.path(method))
+    }
+
+    /// Returns the query of the request target, without the `?` and not decoded; `None` if there is no `?`.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        Target::parse(self.method(), self.target())?.query()
     }
 
     /// Returns the host that the request is for, with its port if it has one: that of the target if it is a whole

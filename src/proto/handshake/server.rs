@@ -27,6 +27,20 @@ use crate::proto::{Deflate, DeflateParams};
 /// It is made from a request that was read by a [`RequestReader`](super::RequestReader) or by another HTTP library.
 /// [`accept`](Self::accept) opens the connection; to reject it, write a [`Rejection`](super::Rejection). The caller
 /// decides which [`origin`](Self::origin) may connect, and which subprotocol to choose.
+///
+/// ```rust
+/// use switchboard::{Delivery, HeadLimits, Limits, RequestError, RequestReader, ServerHandshake};
+///
+/// let request = b"GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+///     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+/// let (head, used) = RequestReader::new(HeadLimits::default()).receive(request)?.expect("the head is whole");
+/// let handshake = ServerHandshake::from_request(&head)?;
+/// let mut out = Vec::new();
+/// let connection = handshake.accept(None, &[], Limits::default(), Delivery::Messages, &mut out)?;
+/// assert!(out.starts_with(b"HTTP/1.1 101 Switching Protocols\r\n"));
+/// # assert_eq!(used, request.len());
+/// # Ok::<(), RequestError>(())
+/// ```
 #[derive(Debug)]
 pub struct ServerHandshake {
     /// `None` for an extended CONNECT, which has no key.

@@ -55,6 +55,15 @@ impl<'a> Target<'a> {
             Self::Asterisk => "*",
         }
     }
+
+    pub(super) fn query(self) -> Option<&'a str> {
+        match self {
+            Self::Origin(target) | Self::Absolute { rest: target, .. } => {
+                target.split_once('?').map(|(_, query)| query)
+            }
+            Self::Authority(_) | Self::Asterisk => None,
+        }
+    }
 }
 
 fn without_query(target: &str) -> &str {

@@ -136,6 +136,8 @@ impl Cursor<'_> {
             };
             params.push((param, value));
         }
+        // A peer's many short lists would otherwise take twice to four times what is told of them.
+        params.shrink_to_fit();
         Ok(ExtensionOffer { name, params })
     }
 
@@ -161,11 +163,11 @@ impl Cursor<'_> {
                     self.advance();
                     self.advance();
                 }
-                [byte, ..] if byte != b'\\' => {
+                [byte, ..] => {
                     content.push(byte);
                     self.advance();
                 }
-                _ => return Err(Malformed),
+                [] => return Err(Malformed),
             }
         }
     }

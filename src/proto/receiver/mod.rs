@@ -26,6 +26,22 @@ use super::{
 ///
 /// The payload borrows from the bytes given to [`Receiver::receive`], or from [`Events`] if a message did not arrive in
 /// one piece.
+///
+/// ```rust
+/// use switchboard::{Connection, Delivery, Event, Limits};
+///
+/// let Connection { mut receiver, mut sender } = Connection::server(Limits::default(), Delivery::Messages);
+/// let (mut ping, mut out) = ([0x89, 0x82, 1, 2, 3, 4, b'h' ^ 1, b'i' ^ 2], Vec::new());
+/// let mut events = receiver.receive(&mut ping);
+/// while let Some(event) = events.next_event()? {
+///     match event {
+///         Event::Text(text) => println!("{text}"),
+///         event => event.reply().map_or(Ok(()), |reply| sender.reply(reply, &mut out))?,
+///     }
+/// }
+/// assert_eq!(out, b"\x8a\x02hi"); // a Pong
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -96,6 +112,19 @@ impl<'a> Event<'a> {
 ///
 /// A violation of the protocol is found at the first byte that shows it, also in the middle of a frame. After a failure
 /// or the peer's Close frame, the receiver drops later bytes: it neither parses nor keeps them.
+///
+/// Bytes may be cut anywhere:
+///
+/// ```rust
+/// use switchboard::{Connection, Delivery, Event, Limits, ProtocolError};
+///
+/// let mut receiver = Connection::server(Limits::default(), Delivery::Messages).receiver;
+/// assert_eq!(receiver.receive(&mut [0x81, 0x82, 1, 2]).next_event()?, None);
+/// assert!(receiver.has_unfinished()); // the time to set a deadline
+/// let mut rest = [3, 4, b'h' ^ 1, b'i' ^ 2];
+/// assert_eq!(receiver.receive(&mut rest).next_event()?, Some(Event::Text("hi")));
+/// # Ok::<(), ProtocolError>(())
+/// ```
 #[derive(Debug)]
 pub struct Receiver {
     limits: Limits,

@@ -1,6 +1,6 @@
 //! The service that the simulated clients use. The first word of each message names the action to take.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use super::{
     super::{App, ConnectionId, Context, End, Handshake, Remote, Request, Responder, Response, Verdict},
@@ -151,6 +151,22 @@ impl App for Service {
                 ledger.defer(number() as Time * MILLISECOND, Deferred::Tell(id, payload.to_vec()));
                 ledger.count("told later");
             }
+            b"timer" => {
+                let (name, delay) = (u32::from(payload.len() % 3 == 0), number() as u64);
+                ledger.set_timer(client, name, delay * MILLISECOND);
+                context.set_timer(name, Duration::from_millis(delay)).expect("two timers at most");
+            }
+            b"watch" => {
+                ledger.watch(client);
+                context.notify_when_drained();
+            }
+            b"terminate" => {
+                ledger.terminate(client);
+                context.terminate();
+                // Nothing follows.
+                context.send(message);
+                context.set_timer(0, Duration::ZERO).expect("no timer");
+            }
             b"noop" => {}
             other => panic!("{} is not an action", String::from_utf8_lossy(other)),
         }
@@ -161,6 +177,23 @@ impl App for Service {
         ledger.send(*client, &told, false);
         ledger.count("told");
         context.send(Message::Binary(&told));
+    }
+
+    fn pong(&mut self, Peer(client): &mut Peer, payload: &[u8], _: &mut Context<'_>) {
+        assert_eq!(payload, b"", "the payload of the server's own Pings, and of the clients' Pongs");
+        self.ledger.borrow_mut().ponged(*client);
+    }
+
+    fn timer(&mut self, Peer(client): &mut Peer, name: u32, context: &mut Context<'_>) {
+        let mut ledger = self.ledger.borrow_mut();
+        ledger.timer(*client, name);
+        let text = format!("timer|{client}|{name}|");
+        ledger.send(*client, text.as_bytes(), false);
+        context.send(Message::Text(&text));
+    }
+
+    fn drained(&mut self, Peer(client): &mut Peer, _: &mut Context<'_>) {
+        self.ledger.borrow_mut().drained(*client);
     }
 
     fn closed(&mut self, Peer(client): Peer, id: ConnectionId, end: &End, _: &Remote) {

@@ -288,7 +288,7 @@ impl Client {
     fn send_random(&mut self, ledger: &mut Ledger) {
         let random = &mut self.random;
         let topic = ["hall", "yard", "roof"][random.below(3)].to_owned();
-        let (action, argument) = match random.below(27) {
+        let (action, argument) = match random.below(31) {
             0..=5 => ("echo", String::new()),
             6..=8 => ("publish", topic),
             9 => ("others", topic),
@@ -303,6 +303,9 @@ impl Client {
             23 => ("spare", topic),
             24 => ("misclose", String::new()),
             25 => ("tell", random.below(800).to_string()),
+            26..=27 => ("timer", random.below(800).to_string()),
+            28 => ("watch", String::new()),
+            29 if random.chance(1, 8) => ("terminate", String::new()),
             _ => ("noop", String::new()),
         };
         self.send_request(action, &argument, ledger);

@@ -109,6 +109,10 @@ pub(super) struct Record {
     pub(super) id: Option<ConnectionId>,
     pub(super) app_view: AppView,
     subscriptions: Vec<Box<str>>,
+    /// The timers that are set, by name: since when, and for how long.
+    timers: BTreeMap<u32, (Time, Time)>,
+    /// The app waits until nothing waits for the client.
+    watched: bool,
     /// The messages for the client, in order.
     expected: Vec<Expected>,
     /// How many of these it has got or was allowed to miss.
@@ -148,6 +152,8 @@ pub(super) enum AppView {
     Open,
     /// Our Close frame with this code is sent or waits, since this time.
     Closing(CloseCode, Time),
+    /// The app has terminated it.
+    Terminated,
     Over,
 }
 
@@ -163,6 +169,8 @@ impl Record {
             id: None,
             app_view: AppView::Before,
             subscriptions: Vec::new(),
+            timers: BTreeMap::new(),
+            watched: false,
             expected: Vec::new(),
             settled: 0,
             end: None,
@@ -239,15 +247,49 @@ impl Ledger {
         let record = &mut self.records[client];
         assert_eq!(record.id, Some(id), "client {client} has another id");
         assert!(
-            matches!(record.app_view, AppView::Open | AppView::Closing(..)),
+            matches!(record.app_view, AppView::Open | AppView::Closing(..) | AppView::Terminated),
             "client {client} ends a second time: {end}"
         );
         self.network.note(format_args!("{client} ends: {end}"));
         self.check_end(client, end, now);
+        self.check_timers(client, now);
         let record = &mut self.records[client];
         record.app_view = AppView::Over;
         record.end = Some((end.clone(), now));
         self.count(name(end));
+    }
+
+    pub(super) fn ponged(&mut self, client: usize) {
+        assert_eq!(self.records[client].app_view, AppView::Open, "client {client}: a Pong after the close");
+        self.count("pong");
+    }
+
+    pub(super) fn timer(&mut self, client: usize, name: u32) {
+        let now = self.network.now();
+        let record = &mut self.records[client];
+        assert_eq!(record.app_view, AppView::Open, "client {client}: a timer after the close");
+        let Some((since, delay)) = record.timers.remove(&name) else {
+            panic!("client {client}: timer {name} is not set");
+        };
+        assert!(now >= since + delay, "client {client}: timer {name} of {delay} µs is early");
+        self.count("timer");
+    }
+
+    pub(super) fn drained(&mut self, client: usize) {
+        let record = &mut self.records[client];
+        assert_eq!(record.app_view, AppView::Open, "client {client}: drained after the close");
+        assert!(std::mem::take(&mut record.watched), "client {client}: drained, and nobody waited for that");
+        self.count("drained");
+    }
+
+    /// Checks that no timer of a client is overdue.
+    fn check_timers(&self, client: usize, now: Time) {
+        let record = &self.records[client];
+        let clock = &self.clocks[record.worker];
+        for (name, (since, delay)) in &record.timers {
+            let longest = delay + 2 * self.setting.longest_wait + 50 * MILLISECOND;
+            assert!(clock.is_within(longest, *since, now), "client {client}: timer {name} of {delay} µs is overdue");
+        }
     }
 
     // Actions of the app and of the workers.
@@ -291,8 +333,25 @@ impl Ledger {
         let record = &mut self.records[client];
         if record.app_view == AppView::Open {
             record.app_view = AppView::Closing(code, now);
+            record.timers.clear();
             self.network.note(format_args!("{client} is being closed with {code}"));
         }
+    }
+
+    pub(super) fn terminate(&mut self, client: usize) {
+        let record = &mut self.records[client];
+        assert_eq!(record.app_view, AppView::Open, "client {client} is terminated");
+        record.app_view = AppView::Terminated;
+        record.timers.clear();
+    }
+
+    pub(super) fn set_timer(&mut self, client: usize, name: u32, delay: Time) {
+        let now = self.network.now();
+        self.records[client].timers.insert(name, (now, delay));
+    }
+
+    pub(super) fn watch(&mut self, client: usize) {
+        self.records[client].watched = true;
     }
 
     fn client(&self, worker: u16, key: Key) -> Option<usize> {
@@ -471,6 +530,7 @@ impl Ledger {
                 (closes && self.setting.profile != Profile::Calm, "it was not too slow")
             }
             End::Overloaded => (self.setting.profile == Profile::Memory, "there was room"),
+            End::Terminated => (record.app_view == AppView::Terminated, "the app did not"),
             End::Stopped => {
                 let since = record.id.and_then(|id| self.stopping[usize::from(id.worker)]).unwrap_or(NEVER);
                 (since <= ago(config.stop_timeout), "there was time")
@@ -537,7 +597,13 @@ impl Ledger {
             End::Failed(_) | End::NoPong | End::MessageStalled | End::TooSlow | End::Overloaded => {
                 Some(Some(end.code()))
             }
-            End::Vanished | End::Broken(_) | End::TlsFailed | End::NoClose | End::WriteStalled | End::Stopped => None,
+            End::Vanished
+            | End::Broken(_)
+            | End::TlsFailed
+            | End::NoClose
+            | End::WriteStalled
+            | End::Terminated
+            | End::Stopped => None,
         };
         if let (Some(got), Some(code)) = (record.got_close, code) {
             assert_eq!(got, code, "client {client} got another code than the app: {end}");
@@ -581,6 +647,7 @@ pub(super) fn name(end: &End) -> &'static str {
         End::MessageStalled => "message stalled",
         End::TooSlow => "too slow",
         End::Overloaded => "overloaded",
+        End::Terminated => "terminated",
         End::Stopped => "stopped",
     }
 }

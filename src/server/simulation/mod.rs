@@ -138,6 +138,7 @@ fn expected() -> Vec<String> {
         End::MessageStalled,
         End::TooSlow,
         End::Overloaded,
+        End::Terminated,
         End::Stopped,
     ];
     let behaviors = [
@@ -162,6 +163,9 @@ fn expected() -> Vec<String> {
         "slow",
         "stalled",
         "pinged by the server",
+        "pong",
+        "timer",
+        "drained",
         "plain request answered",
         "skipped for a slow subscriber",
         "refused with 403",
@@ -179,7 +183,7 @@ fn expected() -> Vec<String> {
     let ends = ends.iter().map(|end| ledger::name(end).to_owned());
     let pairs = State::ALL.into_iter().flat_map(|state| Step::ALL.map(|step| (state, step)));
     // Too rare; the tests of `eviction.rs` take them.
-    let is_rare = |pair| matches!(pair, (State::Closing, Step::Evicted) | (_, Step::Truncated) | (State::Truncated, _));
+    let is_rare = |pair| matches!(pair, (State::Closing, Step::Evicted | Step::Truncated) | (State::Truncated, _));
     let steps = pairs
         .filter(|&(state, _)| cfg!(feature = "tls") || state != State::Securing)
         .filter(|&(state, step)| state.after(step).is_some() && !is_rare((state, step)))

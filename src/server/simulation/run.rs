@@ -165,6 +165,10 @@ impl Recorder {
         let Worker { hub, inbound, .. } = &self.worker;
         let outgoing: usize = hub.links.iter().map(|(_, link)| link.outbox.allocated_bytes()).sum();
         assert_eq!(hub.links.bounds.outgoing(), outgoing, "worker {}: the count of bytes that wait", self.number);
+        let owned = |key| hub.links.is_open(key);
+        assert!(hub.timers.connections().all(owned), "worker {}: a timer outlives its connection", self.number);
+        let waits = matches!(next, Next::Wait(_)) && !hub.congested;
+        assert!(!(waits && hub.links.has_drained()), "worker {} waits, and has an app to tell", self.number);
         let incoming: usize = inbound.iter().map(Inbound::allocated_bytes).sum();
         assert_eq!(hub.links.bounds.incoming(), incoming, "worker {}: the count of unprocessed input", self.number);
         let bound = self.worker.config.max_connection_bytes();

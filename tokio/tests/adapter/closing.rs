@@ -7,7 +7,7 @@ use switchboard::CloseCode;
 use switchboard_tokio::{Config, Error, Message, SendError, Stage};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    time::Instant,
+    time::{Instant, sleep},
 };
 
 use crate::support::{frame, pair, raw, read_all};
@@ -169,4 +169,35 @@ async fn a_close_is_not_delayed_by_a_peer_that_sends_without_reading() {
     assert_eq!(received[504..], [0x88, 0x02, 0x03, 0xe9]);
     drop(far);
     serving.await.expect("the task ends").expect("a clean end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_ends_no_tcp_after_its_violation_is_given_five_seconds() {
+    let (mut server, mut far) = raw(4096, &Config::new());
+    far.write_all(&frame(0x83, &[])).await.expect("room");
+    let start = Instant::now();
+    let failed = server.next().await;
+    assert!(matches!(failed, Some(Err(Error::Protocol(_)))), "{failed:?}");
+    assert_eq!(start.elapsed(), Duration::from_secs(5));
+    assert_eq!(read_all(&mut far).await[..4], [0x88, 17, 0x03, 0xea], "1002 and a reason");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_chatters_after_its_violation_gets_no_more_time() {
+    let (mut server, mut far) = raw(4096, &Config::new());
+    let chatter = tokio::spawn(async move {
+        let mut sent = 0;
+        far.write_all(&frame(0x83, &[])).await.expect("room");
+        while far.write_all(&[0; 3000]).await.is_ok() {
+            sent += 1;
+            sleep(Duration::from_millis(1)).await;
+        }
+        sent
+    });
+    let start = Instant::now();
+    let failed = server.next().await;
+    assert!(matches!(failed, Some(Err(Error::Protocol(_)))), "{failed:?}");
+    assert_eq!(start.elapsed(), Duration::from_secs(5));
+    drop(server);
+    assert!(chatter.await.expect("the task ends") > 4000, "it was read all the time");
 }

@@ -1,6 +1,6 @@
 //! Messages, their limits, and how they are written.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use switchboard::{CloseCode, Limits, ProtocolError};
@@ -150,7 +150,7 @@ async fn a_send_waits_while_the_bound_of_the_output_is_reached() {
             fed += 1;
         }
     };
-    assert!(tokio::time::timeout(std::time::Duration::from_secs(1), feeding).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_secs(1), feeding).await.is_err());
     assert_eq!(fed, 11, "1000 bytes wait, and 100 are in the pipe");
     let flushing = tokio::spawn(async move {
         server.flush().await.expect("the client reads");
@@ -163,19 +163,47 @@ async fn a_send_waits_while_the_bound_of_the_output_is_reached() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_send_waits_no_longer_than_the_bound_is_reached() {
+    let (mut server, mut far) = raw(100, &Config::new().max_output_bytes(200));
+    server.feed(vec![0; 198]).await.expect("fed");
+    let fed = tokio::time::timeout(Duration::from_secs(1), server.feed(vec![0; 8])).await;
+    fed.expect("100 bytes are in the pipe, so less than the bound wait").expect("fed");
+    let ended = tokio::join!(server.flush(), async { far.read_exact(&mut [0; 210]).await }).0;
+    ended.expect("all is written");
+}
+
+/// A peer that reads a byte at times makes progress, but not with its Pongs.
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_reads_no_pong_is_not_read_without_end() {
-    let (mut server, mut far) = raw(1 << 10, &Config::new());
+    for reads in [false, true] {
+        let (mut server, mut far) = raw(1 << 10, &Config::new());
+        let serving = tokio::spawn(async move { while let Some(Ok(_)) = server.next().await {} });
+        let ping = frame(0x89, &[0; 125]);
+        let mut sent = 0;
+        let flooding = async {
+            while sent < 1 << 20 {
+                far.write_all(&ping).await.expect("the server is there");
+                sent += ping.len();
+                if reads && sent > 10_000 {
+                    far.read_exact(&mut [0]).await.expect("a Pong");
+                }
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(1), flooding).await.is_err());
+        assert!((64 << 10..200 << 10).contains(&sent), "{sent} bytes, reading: {reads}");
+        serving.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pongs_that_are_read_do_not_stop_the_reading() {
+    let (mut server, mut client) = pair(1 << 10);
     let serving = tokio::spawn(async move { while let Some(Ok(_)) = server.next().await {} });
-    let ping = frame(0x89, &[0; 125]);
-    let mut sent = 0;
-    let flooding = async {
-        while sent < 1 << 20 {
-            far.write_all(&ping).await.expect("the server is there");
-            sent += ping.len();
-        }
-    };
-    assert!(tokio::time::timeout(std::time::Duration::from_secs(1), flooding).await.is_err());
-    assert!((64 << 10..200 << 10).contains(&sent), "{sent} bytes");
+    for number in 0..2000_u32 {
+        let ping = [number.to_be_bytes().as_slice(), &[0; 121]].concat();
+        client.send(Message::Ping(ping.clone())).await.expect("sent");
+        assert_eq!(client.next().await.expect("a Pong").expect("a Pong"), Message::Pong(ping));
+    }
     serving.abort();
 }
 
@@ -190,4 +218,33 @@ async fn what_must_not_be_sent_changes_nothing() {
     assert!(matches!(error, Error::Send(SendError::InvalidCloseCode(_))), "{error:?}");
     server.send("still open").await.expect("sent");
     assert_eq!(client.next().await.expect("a message").expect("a message"), Message::text("still open"));
+}
+
+/// A stream that collects bytes, and passes them on when it is flushed.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_collects_bytes_is_flushed() {
+    let (near, far) = duplex(4096);
+    let mut server = server(tokio::io::BufWriter::new(near), Limits::default(), &Config::new());
+    let mut client = client(far, &Config::new());
+    server.send("sent").await.expect("sent");
+    assert_eq!(client.next().await.expect("a message").expect("a message"), Message::text("sent"));
+    server.feed("fed").await.expect("fed");
+    let waiting = tokio::time::timeout(Duration::from_secs(1), server.next()).await;
+    assert!(waiting.is_err(), "nothing comes: {waiting:?}");
+    let received = tokio::time::timeout(Duration::from_secs(1), client.next()).await.expect("it was written");
+    assert_eq!(received.expect("a message").expect("a message"), Message::text("fed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_taken_once_a_write_has_failed() {
+    for length in [1, 5000] {
+        let (mut server, far) = raw(64, &Config::new());
+        drop(far);
+        let failed = server.send("lost").await;
+        assert!(matches!(failed, Err(Error::Disconnected)), "{failed:?}");
+        let late = SinkExt::start_send_unpin(&mut server, Message::binary(vec![0; length]));
+        assert!(matches!(late, Err(Error::Disconnected)), "{length} bytes: {late:?}");
+        assert!(server.next().await.expect("an error").is_err());
+        assert!(!server.is_open());
+    }
 }

@@ -87,3 +87,95 @@ async fn a_silent_peer_is_given_up_although_it_takes_no_bytes() {
     drop(server);
     assert_eq!(read_all(&mut far).await, [0x89], "all that the pipe took");
 }
+
+/// The header of a message of 900 bytes, and the first 320 of them.
+fn begun() -> Vec<u8> {
+    let mut begun = vec![0x82, 0xfe, 0x03, 0x84, 0, 0, 0, 0];
+    begun.resize(8 + 320, 0);
+    begun
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_makes_no_progress_is_given_thirty_seconds() {
+    // A whole fragment, so that other frames may follow.
+    let fragment = [vec![0x02, 0xfe, 0x01, 0x40], vec![0; 4 + 320]].concat();
+    // What comes every second.
+    for (name, drip) in [("Pings", frame(0x89, b"!")), ("empty frames", frame(0x00, b"")), ("nothing", Vec::new())] {
+        let config = Config::new().silence(Duration::from_secs(100), Duration::from_secs(200));
+        let (mut server, mut far) = raw(4096, &config);
+        let start = Instant::now();
+        let serving = tokio::spawn(async move {
+            loop {
+                match server.next().await {
+                    Some(Ok(Message::Ping(_))) => {}
+                    ended => return (ended, start.elapsed()),
+                }
+            }
+        });
+        far.write_all(&fragment).await.expect("the server reads");
+        for _ in 1..30 {
+            sleep(Duration::from_secs(1)).await;
+            far.write_all(&drip).await.expect("the server reads");
+        }
+        let received = read_all(&mut far).await;
+        drop(far);
+        let (ended, after) = serving.await.expect("the task ends");
+        assert!(matches!(ended, Some(Err(Error::Timeout(Stage::Message)))), "{name}: {ended:?}");
+        assert_eq!(after, Duration::from_secs(30), "{name}: and the peer has ended the stream");
+        let close = received.iter().position(|&byte| byte == 0x88).expect("a Close");
+        assert_eq!(received[close + 2..close + 4], [0x03, 0xf0], "{name}: 1008");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thirty_second_part_more_is_progress() {
+    // 320 bytes have arrived.
+    for (drip, stays) in [(10, true), (9, false)] {
+        let (mut server, mut far) = raw(4096, &Config::new());
+        let serving = tokio::spawn(async move { server.next().await });
+        far.write_all(&begun()).await.expect("the server reads");
+        sleep(Duration::from_secs(20)).await;
+        far.write_all(&vec![0; drip]).await.expect("the server reads");
+        sleep(Duration::from_secs(29)).await;
+        let is_open = far.write_all(&vec![0; 580 - drip]).await.is_ok();
+        let received = serving.await.expect("the task ends");
+        match received {
+            Some(Ok(Message::Binary(payload))) => assert!(stays && is_open && payload.len() == 900, "{drip}"),
+            received => {
+                assert!(!stays && matches!(received, Some(Err(Error::Timeout(Stage::Message)))), "{received:?}")
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_has_the_time_again_if_nobody_has_received_meanwhile() {
+    let (mut server, mut far) = raw(4096, &Config::new());
+    far.write_all(&begun()).await.expect("the pipe has room");
+    assert!(tokio::time::timeout(Duration::from_secs(1), server.next()).await.is_err(), "it is unfinished");
+    // Few bytes have come, since nobody has read.
+    far.write_all(&[0]).await.expect("the pipe has room");
+    sleep(Duration::from_secs(40)).await;
+    assert!(tokio::time::timeout(Duration::from_secs(29), server.next()).await.is_err(), "it is still unfinished");
+    far.write_all(&[0; 579]).await.expect("the server reads");
+    assert_eq!(server.next().await.expect("a message").expect("no error"), Message::Binary(vec![0; 900]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_message_has_its_own_time() {
+    let (mut server, mut far) = raw(4096, &Config::new());
+    let sending = tokio::spawn(async move {
+        // The end of one and the beginning of the next in one write.
+        let mut bytes = begun();
+        for _ in 0..4 {
+            far.write_all(&bytes).await.expect("the server reads");
+            sleep(Duration::from_secs(29)).await;
+            bytes = [vec![0; 580], begun()].concat();
+        }
+        far
+    });
+    for _ in 0..3 {
+        assert_eq!(server.next().await.expect("a message").expect("no error"), Message::Binary(vec![0; 900]));
+    }
+    drop(sending.await.expect("the task ends"));
+}

@@ -1,6 +1,7 @@
 //! The options of the command line, and how they are parsed.
 #![allow(rustdoc::bare_urls, reason = "the doc comments here are help texts of a terminal")]
 
+mod connect;
 mod data;
 mod serve;
 mod server;
@@ -13,11 +14,12 @@ use clap::{
     parser::ValueSource,
 };
 
+pub(crate) use connect::{ConnectOptions, Wait};
 pub(crate) use data::DataOption;
 pub(crate) use serve::ServeOptions;
 pub(crate) use server::Options;
 
-/// A chat for the browser on a WebSocket server, with an echo and a broadcast service for tests
+/// A chat for the browser on a WebSocket server, with an echo and a broadcast service for tests, and a client
 ///
 /// Without a command it serves the chat: open the printed address, and once more in a private window, which is
 /// another user.
@@ -54,6 +56,15 @@ pub(crate) enum Command {
         #[command(flatten)]
         data: DataOption,
     },
+    /// Connect to a WebSocket server: lines of standard input become messages, messages become lines of standard output
+    ///
+    /// Text messages are printed as they are, binary ones in hexadecimal; in a terminal with a mark before them, and
+    /// without characters that control it. After the end of the input the connection is closed with 1000 once the server
+    /// has been silent for a second (--wait). Ctrl-C closes it as well, and waits for the server's answer.
+    ///
+    /// The exit status is 0 if the connection ended with the close code 1000 or 1001, 2 if an option or the address
+    /// cannot be used, and 1 otherwise. Standard error says why.
+    Connect(Box<ConnectOptions>),
     /// Send each message back to its sender, on any path, with a page to try it at /
     Echo(Options),
     /// Send each message with its sender's number to all clients or all others, on any path, with a page to try it at /
@@ -74,7 +85,7 @@ impl Cli {
             None => cli.serve.check(),
             Some(Command::Serve(options)) => options.check(),
             Some(Command::Echo(options) | Command::Broadcast { options, .. }) => options.check(),
-            Some(Command::User(_) | Command::Backup { .. } | Command::Check { .. }) => Ok(()),
+            Some(Command::User(_) | Command::Backup { .. } | Command::Check { .. } | Command::Connect(_)) => Ok(()),
         };
         checked.map_err(|what| Self::command().error(ErrorKind::MissingRequiredArgument, what))?;
         Ok(cli)
@@ -116,7 +127,7 @@ impl Command {
             Self::Serve(options) => Some(&mut options.chat.data),
             Self::User(options) => Some(&mut options.data),
             Self::Backup { data, .. } | Self::Check { data, .. } => Some(&mut data.data),
-            Self::Echo(_) | Self::Broadcast { .. } => None,
+            Self::Connect(_) | Self::Echo(_) | Self::Broadcast { .. } => None,
         }
     }
 }

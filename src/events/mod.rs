@@ -1,0 +1,35 @@
+//! Named events to handlers, in the way of Socket.IO and of the event libraries for Swoole: `on`, `emit`, `broadcast`,
+//! rooms, acknowledgements, over a [`Parser`] that may be replaced.
+//!
+//! # Examples
+//! A chat of which a page sends `["say", "hello"]`, and gets `["said", "3: hello"]`:
+//!
+//! ```no_run
+//! use switchboard::{Config, Server, events::{JsonArrays, Router}};
+//!
+//! let router = Router::new(JsonArrays)
+//!     .on("join", |socket, room: String| socket.join(&room))
+//!     .on("say", |socket, (room, text): (String, String)| {
+//!         let text = format!("{}: {text}", socket.id());
+//!         socket.to(&room).emit("said", &text);
+//!     });
+//! let server = Server::bind("127.0.0.1:8080".parse()?, Config::default())?;
+//! let (running, everyone) = router.start(server)?;
+//! everyone.emit("hello", "the server has started");
+//! running.join()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod acknowledgement;
+mod emitter;
+mod json;
+mod parser;
+mod router;
+mod socket;
+
+pub use acknowledgement::Ack;
+pub use emitter::{Emitter, Members};
+pub use json::{JsonArrays, JsonObjects};
+pub use parser::{FromPeer, Malformed, Parser, ToPeer};
+pub use router::Router;
+pub use socket::{NotAcknowledged, Others, Socket, TooManyWaiting};
