@@ -245,8 +245,8 @@ impl Recorder {
         }
     }
 
-    /// Receives `bytes` in reads of at most these lengths, in turn, or as long as advised: into a room whenever there is
-    /// one, and large messages into a spare buffer of at most `max_spare` bytes.
+    /// Receives `bytes` in reads of at most these lengths, in turn, or as long as advised: into a room whenever there
+    /// is one, and large messages into a spare buffer of at most `max_spare` bytes.
     ///
     /// # Panics
     /// If the receiver allocates more than twice what has arrived, or than the spare buffer.
