@@ -13,7 +13,7 @@
 
 use switchboard::{
     CloseCode, Connection, Deflate, DeflateConfig, DeflateParams, Delivery, Event, FrameHeader, Limits, Masking,
-    MaskingKey, MessageKind, Opcode, ProtocolError, Receiver, Role,
+    MaskingKey, MessageKind, Opcode, ProtocolError, Receiver, Role, SpareBuffer,
 };
 
 /// The input of a fuzz target, read from its start.
@@ -242,6 +242,48 @@ impl Recorder {
                 Err(error) => assert_eq!(self.violation.replace(error), None, "one violation"),
             }
             unread = events.unread();
+        }
+    }
+
+    /// Receives `bytes` in reads of at most these lengths, in turn, or as long as advised: into a room whenever there
+    /// is one, and large messages into a spare buffer of at most `max_spare` bytes.
+    ///
+    /// # Panics
+    /// If the receiver allocates more than twice what has arrived, or than the spare buffer.
+    pub fn receive_in_rooms(&mut self, bytes: &[u8], lengths: &[usize], max_spare: usize) {
+        let (mut buffer, mut spare) = (vec![0; 128 << 10], SpareBuffer::new(max_spare));
+        let (mut rest, mut lengths) = (bytes, lengths.iter().cycle());
+        while !rest.is_empty() {
+            let length = lengths.next().copied().unwrap_or(usize::MAX).min(rest.len());
+            let mut events = match self.receiver.room(&mut buffer) {
+                Some(mut room) => {
+                    let vec = room.vec();
+                    let (now, later) = rest.split_at(length.min(vec.capacity() - vec.len()));
+                    vec.extend_from_slice(now);
+                    rest = later;
+                    room.receive()
+                }
+                None => {
+                    let (now, later) = rest.split_at(length.min(self.receiver.read_limit(buffer.len())));
+                    buffer[..now.len()].copy_from_slice(now);
+                    rest = later;
+                    self.receiver.receive(&mut buffer[..now.len()])
+                }
+            }
+            .with_spare(&mut spare);
+            loop {
+                match events.next_event() {
+                    Ok(Some(event)) => record(&mut self.seen, &mut self.unfinished, event),
+                    Ok(None) => break,
+                    Err(error) => assert_eq!(self.violation.replace(error), None, "one violation"),
+                }
+            }
+            let allocated = self.receiver.allocated_bytes();
+            let twice = 2 * self.receiver.buffered_bytes();
+            assert!(
+                allocated <= twice.max(max_spare as u64) + 1_000,
+                "{allocated} bytes, twice what has arrived: {twice}"
+            );
         }
     }
 }

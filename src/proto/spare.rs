@@ -1,7 +1,7 @@
 //! The buffer of a large message, kept for the next one.
 //!
-//! A message that does not arrive in one piece has a buffer that grows with its bytes. Each time it is copied, so all of
-//! its bytes are copied about once more. One buffer that is long enough already spares nearly all messages that.
+//! A message that does not arrive in one piece has a buffer that grows with its bytes. Each growth is a copy, so all of
+//! its bytes are copied about once more. A buffer that is long enough already spares the message that.
 
 use alloc::{
     sync::{Arc, Weak},

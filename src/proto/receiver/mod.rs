@@ -383,7 +383,8 @@ impl Receiver {
         }
     }
 
-    /// Notes the length of a data frame, and counts empty ones in a row. Each costs the peer only a few bytes, so their number is limited.
+    /// Notes the length of a data frame, and counts empty ones in a row. Each costs the peer only a few bytes, so their
+    /// number is limited.
     fn note_length(&mut self, header: &FrameHeader) -> Result<(), ProtocolError> {
         if header.opcode.is_control() {
             return Ok(());
