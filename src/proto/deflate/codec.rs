@@ -245,12 +245,6 @@ impl History {
     }
 }
 
-impl fmt::Debug for Compressor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Compressor").field("window_bits", &self.window_bits).finish_non_exhaustive()
-    }
-}
-
 impl fmt::Debug for Inflater {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inflater").field("history", &self.history).finish_non_exhaustive()
