@@ -110,7 +110,7 @@ fn a_pool_that_has_warmed_up_allocates_nothing_to_send() {
 #[test]
 fn the_buffer_of_a_long_message_is_not_kept() {
     let deflate = Deflate::default();
-    let text = mostly_random_text(&mut Random::new(1)).repeat(1500);
+    let text = mostly_random_text(&mut Random::new(1)).repeat(1000);
     let mut out = Vec::with_capacity(2 << 20);
     let mut connection = server(&deflate, NO_TAKEOVER, Limits::default(), Delivery::Messages);
     connection.sender.text(&text[..1000], &mut out).expect("a Vec has room");
