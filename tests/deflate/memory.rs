@@ -108,6 +108,18 @@ fn a_pool_that_has_warmed_up_allocates_nothing_to_send() {
 }
 
 #[test]
+fn the_buffer_of_a_long_message_is_not_kept() {
+    let deflate = Deflate::default();
+    let text = mostly_random_text(&mut Random::new(1)).repeat(1000);
+    let mut out = Vec::with_capacity(2 << 20);
+    let mut connection = server(&deflate, NO_TAKEOVER, Limits::default(), Delivery::Messages);
+    connection.sender.text(&text[..1000], &mut out).expect("a Vec has room");
+    let before = live();
+    connection.sender.text(&text, &mut out).expect("a Vec has room");
+    assert!(live_since(before) <= 64 << 10, "{} bytes", live_since(before));
+}
+
+#[test]
 fn level_0_compresses_nothing_and_makes_no_compressor() {
     let deflate = deflate(|config| config.level = 0);
     let mut connection = server(&deflate, NO_TAKEOVER, Limits::default(), Delivery::Messages);

@@ -2,13 +2,13 @@
 
 use switchboard::{Deflate, Delivery, Event, Limits, ProtocolError, Role};
 use switchboard_tests::{
-    counting::cost,
+    counting::{cost, live},
     deflaters::{Blocks, Zlib},
     engine::{BOTH_ROLES, binary, frame, frames, receive},
     random::Random,
 };
 
-use crate::{NO_TAKEOVER, TAKEOVER, deflate, receiver};
+use crate::{NO_TAKEOVER, TAKEOVER, deflate, receiver, server};
 
 fn pool_with(max_unfinished: usize) -> Deflate {
     deflate(|config| config.max_unfinished = max_unfinished)
@@ -37,7 +37,9 @@ fn an_unfinished_message_without_an_inflater_keeps_its_compressed_bytes_and_noth
         ];
         for (name, wire, kept) in rows {
             let mut receiver = receiver(&pool_with(0), role, NO_TAKEOVER, Limits::default(), Delivery::Messages);
+            let before = live();
             assert_eq!(receive(&mut receiver, &wire), (vec![], None), "{name} ({role:?})");
+            assert_eq!(receiver.allocated_bytes() as isize, live() - before, "{name} ({role:?})");
             assert_eq!(receiver.buffered_bytes(), kept, "{name} ({role:?})");
             assert!(receiver.allocated_bytes() < 1000, "{name} ({role:?}): {}", receiver.allocated_bytes());
         }
@@ -57,6 +59,17 @@ fn a_header_alone_takes_no_inflater() {
     assert!(next.buffered_bytes() > 90_000, "it is inflated: {} bytes", next.buffered_bytes());
     receive(&mut late, &wire[..wire.len() - 1]);
     assert_eq!(late.buffered_bytes(), zeros.len() as u64 - 1, "no inflater is left");
+}
+
+#[test]
+fn an_inflater_beyond_those_that_the_pool_allows_is_told_with_its_message() {
+    let wire = frame(Role::Client, 0xC2, &incompressible(1000));
+    for (max_unfinished, told) in [(0, 32 << 10..120_000), (1, 0..1000)] {
+        let deflate = pool_with(max_unfinished);
+        let mut receiver = receiver(&deflate, Role::Client, NO_TAKEOVER, Limits::default(), Delivery::Pieces);
+        receive(&mut receiver, &wire[..500]);
+        assert!(told.contains(&receiver.allocated_bytes()), "{}, {max_unfinished}", receiver.allocated_bytes());
+    }
 }
 
 #[test]
@@ -118,4 +131,18 @@ fn the_end_of_a_message_is_inflated_wherever_a_step_ends() {
         assert_eq!(inflated, length);
         assert!(used.peak < 200_000, "{length} bytes: {used:?}");
     }
+}
+
+#[test]
+fn the_debug_text_of_a_pool_holds_numbers_and_no_messages() {
+    let deflate = deflate(|config| config.memory_bytes = 1 << 20);
+    let mut connection = server(&deflate, TAKEOVER, Limits::default(), Delivery::Messages);
+    let sent = incompressible(5000);
+    receive(&mut connection.receiver, &frame(Role::Server, 0xC2, &sent));
+    receive(&mut connection.receiver, &frame(Role::Server, 0xC2, &sent)[..1000]);
+    connection.sender.text(&"text ".repeat(1000), &mut Vec::new()).expect("a Vec has room");
+    let (pool, receiver) = (format!("{deflate:?}"), format!("{:?}", connection.receiver));
+    assert!(pool.contains("history_bytes: 32") && pool.contains("counted_in_use: 1"), "{pool}");
+    assert!(receiver.contains("Inflater { history: 5"), "{receiver}");
+    assert!(pool.len() < 1000, "{pool}");
 }

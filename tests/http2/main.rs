@@ -3,7 +3,7 @@
 use std::{future::Future, io, net::SocketAddr, time::Duration};
 
 use hyper::{
-    Method, Request, Response, Version,
+    Method, Request, Response, StatusCode, Version,
     body::Incoming,
     client::conn::http2::{SendRequest, handshake},
     ext::Protocol,
@@ -11,7 +11,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use switchboard::{
     ClientHandshake, ClientRequest, CloseCode, CloseFrame, Connection, Deflate, Delivery, Driver, Event, HeadLimits,
-    KeySource, Limits, Masked, Next, Rejection,
+    KeySource, Limits, Masked, Next, Rejection, reason_phrase,
 };
 use switchboard_tests::engine::KEY;
 use tokio::{
@@ -125,6 +125,21 @@ fn permessage_deflate_is_negotiated_in_http_2() {
         let agreed = response.headers().get("sec-websocket-extensions").expect("an agreement");
         assert!(agreed.as_bytes().starts_with(b"permessage-deflate"), "{agreed:?}");
     });
+}
+
+/// RFC 9110 renamed two statuses, which hyper has by their old names.
+#[test]
+fn the_reason_phrases_of_responses_are_those_of_rfc_9110() {
+    let renamed = [(413, "Content Too Large"), (414, "URI Too Long")];
+    let known = [
+        101, 200, 201, 202, 204, 205, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 411, 413, 414,
+        415, 421, 426, 429, 431, 500, 501, 503, 505,
+    ];
+    for status in 100..600 {
+        let renamed = renamed.iter().find(|(renamed, _)| *renamed == status).map(|(_, phrase)| *phrase);
+        let usual = renamed.or(StatusCode::from_u16(status).expect("100 to 599").canonical_reason());
+        assert_eq!(reason_phrase(status), usual.filter(|_| known.contains(&status)).unwrap_or_default(), "{status}");
+    }
 }
 
 #[test]

@@ -60,9 +60,7 @@ impl Compressor {
         // Incompressible data grows by an eighth at the fastest level.
         let mut room = message.len() + message.len() / 8 + 64;
         loop {
-            if self.output.len() < room {
-                self.output.resize(room, 0);
-            }
+            self.output.resize(self.output.len().max(room), 0);
             let rest = &message[count(self.codec.total_in() - read)..];
             self.codec.compress(rest, &mut self.output[length..room], DeflateFlush::SyncFlush).ok()?;
             length = count(self.codec.total_out() - made);
@@ -142,9 +140,7 @@ impl Inflater {
         let mut room = max.min(CHUNK);
         self.filled = 0;
         loop {
-            if self.output.len() < room {
-                self.output.resize(room, 0);
-            }
+            self.output.resize(self.output.len().max(room), 0);
             let (used, made) = (self.codec.total_in(), self.codec.total_out());
             let output = &mut self.output[self.filled..room];
             let status = self.codec.decompress(&input[step.consumed..], output, InflateFlush::NoFlush);
@@ -246,12 +242,6 @@ impl History {
     fn parts(&self) -> impl Iterator<Item = &[u8]> {
         let (young, old) = self.bytes.split_at(self.oldest);
         [old, young].into_iter().filter(|part| !part.is_empty())
-    }
-}
-
-impl fmt::Debug for Compressor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Compressor").field("window_bits", &self.window_bits).finish_non_exhaustive()
     }
 }
 

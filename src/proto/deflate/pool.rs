@@ -14,6 +14,7 @@
 use std::{
     boxed::Box,
     collections::BTreeMap,
+    fmt,
     num::NonZeroU64,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     vec::Vec,
@@ -106,7 +107,7 @@ struct Shared {
     pool: Mutex<Pool>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Pool {
     /// Inflaters that no message uses.
     #[expect(clippy::vec_box, reason = "they are acquired and released without being moved")]
@@ -253,6 +254,17 @@ impl Deflate {
         let mut pool = self.pool();
         pool.store_buffer(buffer);
         pool.store_compressor(compressor);
+    }
+}
+
+/// Numbers alone: the buffers hold what was sent to some connection.
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("history_bytes", &self.history_bytes)
+            .field("context_bytes", &self.context_bytes)
+            .field("counted_in_use", &self.counted_in_use)
+            .finish_non_exhaustive()
     }
 }
 
