@@ -135,7 +135,7 @@ fn a_handler_that_panics_costs_its_connection_alone() {
         let (mut client, id) = served.client();
         client.send_text(event).unwrap();
         match client.receive().unwrap() {
-            Message::Close(Some((code, _))) => assert_eq!(code, CloseCode::INTERNAL_ERROR, "{event}"),
+            Message::Close(Some(frame)) => assert_eq!(frame.code, CloseCode::INTERNAL_ERROR, "{event}"),
             other => panic!("{other:?} instead of a Close after {event}"),
         }
         let (closed, end) = ends.recv_timeout(LONG).unwrap();
