@@ -1,5 +1,6 @@
 //! A head gives the same result however it is cut, in both roles. The limits hold. Nothing in an accepted head contains
-//! a line end. Our client, with the same key, understands the response of our server.
+//! a line end. Our client, with the same key, understands the response of our server. The same header fields in an
+//! extended CONNECT get the same verdict, except for the rules of HTTP/1.1 alone.
 //!
 //! Input: role; head limits: 0 the defaults, 1 few bytes, 2 few header fields; cuts; the bytes from the peer.
 #![no_main]
@@ -7,7 +8,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use switchboard::{
     ClientHandshake, ClientHandshakeError, ClientRequest, Delivery, Established, HandshakeError, HeadError, HeadLimits,
-    Limits, Rejection, RequestHead, RequestReader, Role, ServerHandshake,
+    InvalidHeader, Limits, Rejection, RequestHead, RequestReader, Role, ServerHandshake,
 };
 use switchboard_fuzz::{Cuts, Input};
 
@@ -50,7 +51,9 @@ fn server(bytes: &[u8], cuts: Cuts<'_>, limits: HeadLimits) {
                 is_clean(value);
                 assert!(head.values(&name.to_ascii_uppercase()).any(|found| found == value), "found by its name");
             }
-            match ServerHandshake::from_request(&head) {
+            let handshake = ServerHandshake::from_request(&head);
+            check_extended_connect(&head, handshake.as_ref());
+            match handshake {
                 Ok(handshake) => check_accepted(&head, handshake),
                 Err(error) => check_refused(&Rejection::from(&error), error.status(), error == HandshakeError::Method),
             }
@@ -120,6 +123,53 @@ fn check_accepted(head: &RequestHead, handshake: ServerHandshake) {
     assert_eq!((established.subprotocol(), used), (chosen, answer.len()));
     assert_eq!(established.response().values("X-Added").next(), Some(&b"a b"[..]));
     assert_eq!(established.response().values("Sec-WebSocket-Accept").next(), Some(accept_key.as_bytes()));
+}
+
+/// Checks the extended CONNECT with the same header fields against the verdict on the request.
+fn check_extended_connect(head: &RequestHead, plain: Result<&ServerHandshake, &HandshakeError>) {
+    let extended = ServerHandshake::from_extended_connect("websocket", head.host().unwrap_or_default(), head.headers());
+    let is_of_http1 = |error: &HandshakeError| {
+        use HandshakeError::{Connection, Host, HttpVersion, Key, Method, NotAnUpgrade};
+        matches!(error, Connection | Host | HttpVersion | Key | Method | NotAnUpgrade)
+    };
+    match (plain, extended) {
+        (Ok(plain), Ok(extended)) => {
+            assert_eq!((extended.host(), extended.origin()), (plain.host(), plain.origin()));
+            assert_eq!(extended.subprotocols(), plain.subprotocols());
+            assert_eq!(extended.extensions(), plain.extensions());
+            check_extended_response(extended);
+        }
+        (Err(error), Ok(extended)) => {
+            assert!(is_of_http1(error), "an extended CONNECT breaks this rule as well: {error}");
+            check_extended_response(extended);
+        }
+        (Ok(plain), Err(error)) => panic!("{error}, and as a request of HTTP/1.1 it is valid: {plain:?}"),
+        (Err(plain), Err(extended)) => {
+            let same = match extended {
+                HandshakeError::ExtendedConnectVersion => HandshakeError::WebSocketVersion,
+                other => other,
+            };
+            assert!(same == *plain || is_of_http1(plain), "{plain} in HTTP/1.1, {extended} in an extended CONNECT");
+            let rejection = Rejection::from(&extended);
+            assert_eq!(rejection.status(), extended.status());
+            for (name, value) in rejection.http2_headers() {
+                assert!(!["connection", "upgrade"].iter().any(|own| name.eq_ignore_ascii_case(own)), "{name}");
+                is_clean(value.as_bytes());
+            }
+        }
+    }
+}
+
+/// Checks the response to an extended CONNECT, which has the chosen subprotocol alone, and no form in HTTP/1.1.
+fn check_extended_response(handshake: ServerHandshake) {
+    assert_eq!((handshake.status(), handshake.accept_key()), (200, None));
+    let chosen = handshake.subprotocols().last().cloned();
+    let fields = handshake.response_headers(chosen.as_deref()).expect("the subprotocol was offered");
+    let fields: Vec<_> = fields.map(|(_, value)| value.into_owned()).collect();
+    assert_eq!(fields, chosen.into_iter().collect::<Vec<_>>());
+    let mut answer = Vec::new();
+    let refused = handshake.accept(None, &[], Limits::default(), Delivery::Messages, &mut answer);
+    assert_eq!((refused.err(), answer.len()), (Some(InvalidHeader::ExtendedConnect), 0));
 }
 
 /// Checks that our client understands a rejection of our server.
