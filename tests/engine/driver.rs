@@ -326,3 +326,24 @@ fn a_large_message_is_read_into_its_own_buffer_and_followed_by_replies() {
     assert_eq!(events.next_event(&mut outgoing), Ok(None));
     assert_eq!(driver.output(), frame(Role::Client, 0x8A, b"!"));
 }
+
+#[test]
+fn each_call_of_outgoing_writes_what_the_sender_writes() {
+    let new = || Connection::server(Limits::default(), Delivery::Messages);
+    let (mut sender, mut out, mut driver) = (new().sender, Vec::new(), Driver::new(new(), Vec::new()));
+    let prepared = switchboard::Prepared::text("prepared");
+    sender.binary(b"b", &mut out).unwrap();
+    sender.text_uncompressed("t", &mut out).unwrap();
+    sender.binary_uncompressed(b"u", &mut out).unwrap();
+    sender.binary_fragment(b"f", true, &mut out).unwrap();
+    sender.prepared(&prepared, &mut out).unwrap();
+    sender.pong(b"p", &mut out).unwrap();
+    let mut outgoing = driver.outgoing();
+    outgoing.binary(b"b").unwrap();
+    outgoing.text_uncompressed("t").unwrap();
+    outgoing.binary_uncompressed(b"u").unwrap();
+    outgoing.binary_fragment(b"f", true).unwrap();
+    outgoing.prepared(&prepared).unwrap();
+    outgoing.pong(b"p").unwrap();
+    assert_eq!(driver.output(), out);
+}
