@@ -25,7 +25,7 @@ impl Sources {
         let server = server.start(|_| Folder).expect("a server of the sources");
         let browser = Browser::start();
         let page = browser.page("Sources", Display::default());
-        page.go(&format!("http://{}/", server.address()));
+        page.go(&format!("http://{}/", server.local_addr()));
         page.wait_for("'ready' in document.body.dataset");
         Self { page, _browser: browser, _server: server }
     }
