@@ -156,6 +156,9 @@ extern crate alloc;
 #[cfg(all(test, not(feature = "std")))]
 extern crate std;
 
+#[macro_use]
+mod setters;
+
 #[cfg(feature = "server")]
 pub mod apps;
 #[cfg(feature = "client")]

@@ -121,6 +121,31 @@ fn each_type_that_the_documentation_leads_to_has_an_example_that_runs() {
     assert!(without.is_empty(), "the documentation leads to these types, which have no example: {without:?}");
 }
 
+/// A configuration is `#[non_exhaustive]`, so its methods are the only way to make one in one expression.
+#[test]
+fn each_field_of_a_configuration_has_a_method_that_sets_it() {
+    let mut configurations = 0;
+    for (file, text) in sources(&source()) {
+        let code = without_comments_and_strings(&text);
+        for block in code.split("\nsetters! {").skip(1) {
+            let setters = block.split("\n}").next().expect("the macro's input");
+            let (name, setters) = setters.trim().split_once(" {").expect("a type");
+            let (_, fields) = code.split_once(&format!("pub struct {name} {{")).expect("the type is in the file");
+            let fields = fields.split("\n}").next().expect("the fields");
+            let names = |code: &str| -> BTreeSet<String> {
+                let lines = code.lines().filter_map(|line| line.trim().split_once(": "));
+                lines.map(|(name, _)| name.trim_start_matches("pub ").to_owned()).collect()
+            };
+            assert_eq!(names(setters), names(fields), "{}: {name}", file.display());
+            configurations += 1;
+        }
+    }
+    assert_eq!(configurations, 4, "Config, DeflateConfig, HeadLimits, Limits");
+    let config = Config::default().workers(3).head(HeadLimits::default().max_headers(5)).limits(Limits::of_bytes(7));
+    assert_eq!((config.workers, config.head.max_headers, config.limits.max_frame_bytes), (3, 5, 7));
+    assert_eq!(DeflateConfig::default().level(9).level, 9);
+}
+
 /// Returns the documentation of a public type or trait that the file defines, attributes included.
 fn docs_of<'a>(name: &str, file: &'a str) -> Option<&'a str> {
     let mut definitions = ["struct", "enum", "trait"].iter().filter_map(|kind| {

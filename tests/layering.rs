@@ -31,6 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("reactor", &["crate::proto", "crate::server", "crate::client", "crate::apps"]),
     ("server", &["crate::apps", "crate::client"]),
     ("client", &["crate::server", "crate::apps"]),
+    ("setters", &["crate::", "std::"]),
     ("apps", &["crate::client", "crate::reactor", "crate::events", "mio"]),
     ("events", &["crate::client", "crate::reactor", "crate::apps", "mio"]),
 ];

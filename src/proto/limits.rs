@@ -41,6 +41,14 @@ impl Limits {
     }
 }
 
+setters! {
+    Limits {
+        max_message_bytes: u64,
+        max_frame_bytes: u64,
+        max_empty_frames: u32,
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self::of_bytes(16 << 20)

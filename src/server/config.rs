@@ -20,11 +20,12 @@ use crate::{HeadLimits, Limits, proto::Deflate};
 /// use std::time::Duration;
 /// use switchboard::{Config, Limits, Server};
 ///
-/// let mut config = Config::default();
-/// config.workers = 2;
-/// config.limits = Limits::of_bytes(64 << 10);
-/// config.max_connections_per_address = Some(20);
-/// (config.ping_after, config.idle_timeout) = (Duration::from_secs(20), Duration::from_secs(40));
+/// let config = Config::default()
+///     .workers(2)
+///     .limits(Limits::of_bytes(64 << 10))
+///     .max_connections_per_address(Some(20))
+///     .ping_after(Duration::from_secs(20))
+///     .idle_timeout(Duration::from_secs(40));
 /// let server = Server::bind("127.0.0.1:0".parse()?, config)?; // refuses what makes no sense
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -159,6 +160,35 @@ impl Default for Config {
             max_connections_per_address: Some(1024),
             uncounted_networks: Vec::new(),
         }
+    }
+}
+
+setters! {
+    Config {
+        workers: usize,
+        limits: Limits,
+        #[cfg(feature = "deflate")]
+        deflate: Option<DeflateConfig>,
+        head: HeadLimits,
+        max_body_bytes: usize,
+        handshake_timeout: Duration,
+        keep_alive_timeout: Duration,
+        ping_after: Duration,
+        idle_timeout: Duration,
+        close_timeout: Duration,
+        linger_timeout: Duration,
+        write_timeout: Duration,
+        message_timeout: Duration,
+        stop_timeout: Duration,
+        max_queued_bytes: usize,
+        slow_subscriber: SlowSubscriber,
+        max_worker_bytes: usize,
+        #[cfg(feature = "tls")]
+        tls: Option<TlsConfig>,
+        max_connections: Option<usize>,
+        reserved_descriptors: usize,
+        max_connections_per_address: Option<usize>,
+        uncounted_networks: Vec<IpNet>,
     }
 }
 

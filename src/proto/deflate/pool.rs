@@ -30,9 +30,8 @@ use super::{
 /// ```rust
 /// use switchboard::{Deflate, DeflateConfig};
 ///
-/// let mut config = DeflateConfig::default();
-/// config.memory_bytes = 64 << 20; // context takeover for up to 2,000 peers, or 200 of our compressors
-/// let deflate = Deflate::new(config);
+/// // Context takeover for up to 2,000 peers, or 200 of our compressors.
+/// let deflate = Deflate::new(DeflateConfig::default().memory_bytes(64 << 20));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -56,6 +55,16 @@ pub struct DeflateConfig {
     /// Further compressed messages are buffered, and inflated when they are whole, unless they are delivered in
     /// [pieces](crate::Delivery::Pieces).
     pub max_unfinished: usize,
+}
+
+setters! {
+    DeflateConfig {
+        level: u8,
+        min_bytes: usize,
+        max_bytes: usize,
+        memory_bytes: usize,
+        max_unfinished: usize,
+    }
 }
 
 impl Default for DeflateConfig {

@@ -18,6 +18,13 @@ pub struct HeadLimits {
     pub max_headers: usize,
 }
 
+setters! {
+    HeadLimits {
+        max_bytes: usize,
+        max_headers: usize,
+    }
+}
+
 impl Default for HeadLimits {
     fn default() -> Self {
         Self { max_bytes: 16 << 10, max_headers: 64 }
