@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `negotiation` | offers and responses in the opening handshake |
 //! | `receiving` | compressed messages that arrive: accepted, refused, limited, paused |
-//! | `waiting` | compressed messages that are unfinished
+//! | `sending` | what is compressed, and with which context |
 //! | `waiting` | unfinished compressed messages, with and without an inflater |
 //! | `memory` | the memory that permessage-deflate takes, and its budget |
 

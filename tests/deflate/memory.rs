@@ -236,3 +236,39 @@ fn a_receiving_window_evicts_a_sending_one() {
     drop(more);
     assert_eq!(deflate.takeover_bytes(), 32_800);
 }
+
+#[test]
+fn a_context_ends_with_its_connection_and_when_it_is_reset() {
+    let deflate = deflate(|config| config.memory_bytes = 1 << 20);
+    assert_eq!(deflate.config().memory_bytes, 1 << 20);
+    let Connection { receiver, mut sender } = open(&deflate).expect("the budget has room");
+    let histories = deflate.takeover_bytes();
+    let text = "All work and no play makes Jack a dull boy. ".repeat(10);
+    let mut out = Vec::new();
+    for end in ["reset", "drop"] {
+        sender.text(&text, &mut out).expect("open");
+        assert!(deflate.takeover_bytes() > histories, "{end}: the context is kept");
+        if end == "reset" {
+            sender.reset_context();
+            assert_eq!(deflate.takeover_bytes(), histories, "{end}");
+        }
+    }
+    drop(sender);
+    assert_eq!(deflate.takeover_bytes(), histories);
+    drop(receiver);
+    assert_eq!(deflate.takeover_bytes(), 0);
+}
+
+/// The compressor of an ended context serves the next message of another connection.
+#[test]
+fn the_compressor_of_an_ended_context_is_used_again() {
+    let deflate = deflate(|config| config.memory_bytes = 1 << 20);
+    let text = "All work and no play makes Jack a dull boy. ".repeat(10);
+    let mut out = Vec::with_capacity(10_000);
+    let mut first = open(&deflate).expect("the budget has room").sender;
+    let mut second = server(&deflate, NO_TAKEOVER, Limits::default(), Delivery::Messages).sender;
+    first.text(&text, &mut out).expect("open");
+    drop(first);
+    let used = cost(|| second.text(&text, &mut out).expect("open"));
+    assert_eq!(used, NOTHING, "another compressor takes about 280 KB");
+}

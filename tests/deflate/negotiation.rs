@@ -389,3 +389,19 @@ fn a_client_refuses_an_invalid_response_to_its_offer() {
         }
     }
 }
+
+#[test]
+fn the_bits_of_a_window_are_a_number_from_8_to_15() {
+    for bits in 0..=u8::MAX {
+        match WindowBits::try_from(bits) {
+            Ok(window) => {
+                assert!((8..=15).contains(&bits), "{bits}");
+                assert_eq!((u8::from(window), window.get(), window.to_string()), (bits, bits, bits.to_string()));
+            }
+            Err(error) => {
+                assert!(!(8..=15).contains(&bits), "{bits}");
+                assert!(error.to_string().starts_with(&format!("{bits} window bits")), "{error}");
+            }
+        }
+    }
+}

@@ -441,3 +441,26 @@ fn for_a_window_of_eight_bits_messages_are_sent_uncompressed() {
         assert_eq!(OtherEnd::of(role, params).read_one(&mut out), (text.into_bytes(), false), "{role:?}");
     }
 }
+
+/// A message for one connection has that connection's context if there is one, and otherwise is compressed once for all.
+#[test]
+fn a_prepared_message_for_one_is_compressed_for_it_only_with_a_context_of_its_own() {
+    let text = mostly_random_text(&mut Random::new(7));
+    let [with_context, of_all] = [(); 2].map(|()| deflate(|config| config.memory_bytes = 1 << 20));
+    let message = Prepared::text(&text);
+    // The first who asks compresses it.
+    let shared = message.compressed(&of_all).expect("shorter").len();
+    let mut taking = server(&with_context, TAKEOVER, Limits::default(), Delivery::Messages).sender;
+    let mut out = Vec::new();
+    let lengths = [(); 2].map(|()| {
+        out.clear();
+        taking.prepared_for_one(&message, &mut out).unwrap();
+        out.len()
+    });
+    assert!(lengths[1] * 2 < lengths[0], "the second refers to the first: {lengths:?}");
+    let plain = deflate(|config| config.level = 0);
+    let mut forgetting = server(&plain, NO_TAKEOVER, Limits::default(), Delivery::Messages).sender;
+    out.clear();
+    forgetting.prepared_for_one(&message, &mut out).unwrap();
+    assert_eq!(out.len(), shared, "its own pool would compress nothing");
+}

@@ -52,6 +52,20 @@ fn a_message_can_be_answered_while_it_is_borrowed() {
 }
 
 #[test]
+fn the_input_that_is_not_read_is_counted() {
+    let mut driver = server();
+    let mut wire = frames(Role::Server, &[(0x81, b"one"), (0x81, b"three"), (0x81, b"")]);
+    let second = frames(Role::Server, &[(0x81, b"three"), (0x81, b"")]).len();
+    let third = frames(Role::Server, &[(0x81, b"")]).len();
+    let length = wire.len();
+    let (mut events, mut outgoing) = driver.receive(&mut wire);
+    for unread in [length, second, third, 0] {
+        assert_eq!(events.unread(), unread);
+        assert_eq!(events.next_event(&mut outgoing).unwrap().is_some(), unread > 0);
+    }
+}
+
+#[test]
 fn a_deadline_fails_the_connection_once() {
     for is_closing in [false, true] {
         let mut driver = server();
@@ -191,7 +205,9 @@ fn answer<M: switchboard::Masking>(connection: Connection<M>, wire: &[u8], is_ow
 
 #[test]
 fn a_pong_can_be_told_from_the_end() {
-    assert!(OwnedReply::to(&Event::Ping(b"x")).unwrap().is_pong());
+    let pong = OwnedReply::to(&Event::Ping(b"x")).unwrap();
+    assert!(pong.is_pong());
+    assert!(format!("{pong:?}").contains("[120]"), "{pong:?}");
     assert!(!OwnedReply::to(&Event::Close(None)).unwrap().is_pong());
     assert!(!OwnedReply::from(ProtocolError::UnmaskedFrame).is_pong());
     assert_eq!(OwnedReply::to(&Event::Pong(b"x")), None);
