@@ -5,6 +5,7 @@
 //! [§7]: https://www.rfc-editor.org/rfc/rfc6455#section-7
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use super::{
     CloseFrame, Connection, Event, Events, Masking, Message, Prepared, ProtocolError, Receiver, Room, SendError,
@@ -58,12 +59,21 @@ use super::{
 ///
 /// **Deadlines** are the caller's; with the feature `std`, `Keepalive` computes them. To receive and
 /// send in two tasks, take a [`Connection`] apart and pass an [`OwnedReply`](crate::OwnedReply) from one to the other.
-#[derive(Debug)]
 pub struct Driver<M = Unmasked> {
     connection: Connection<M>,
     out: Vec<u8>,
     /// `out[..written]` is written; `written <= out.len()`, and both are 0 if all is.
     written: usize,
+}
+
+/// Numbers alone: what the two ends say may be secret.
+impl<M: fmt::Debug> fmt::Debug for Driver<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("connection", &self.connection)
+            .field("output_bytes", &(self.out.len() - self.written))
+            .finish()
+    }
 }
 
 /// What the caller of a [`Driver`] does next.

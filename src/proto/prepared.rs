@@ -1,6 +1,7 @@
 //! A message encoded once for many connections.
 
 use alloc::{boxed::Box, sync::Arc};
+use core::fmt;
 
 use super::{
     FrameHeader, MessageKind,
@@ -23,19 +24,29 @@ use super::{
 /// }
 /// # Ok::<(), switchboard::SendError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Prepared {
     shared: Arc<Shared>,
     may_be_compressed: bool,
 }
 
-#[derive(Debug)]
 struct Shared {
     kind: MessageKind,
     /// Header and payload.
     frame: Box<[u8]>,
     payload_len: usize,
     compressed: CompressedOnce,
+}
+
+/// Without the payload, which may be secret.
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared")
+            .field("kind", &self.shared.kind)
+            .field("payload_bytes", &self.shared.payload_len)
+            .field("may_be_compressed", &self.may_be_compressed)
+            .finish()
+    }
 }
 
 impl Prepared {

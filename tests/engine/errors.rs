@@ -3,8 +3,9 @@
 use std::fmt::{Debug, Display};
 
 use switchboard::{
-    BodyError, ClientHandshakeError, CloseCode, DeflateResponseError, Escaped, HandshakeError, HeadError, HeadLimits,
-    InvalidHeader, MessageKind, ProtocolError, RequestError, RequestReader, ReservedOpcode, ResponseReader, SendError,
+    BodyError, BodyReader, ClientHandshakeError, CloseCode, Connection, DeflateResponseError, Delivery, Driver,
+    Escaped, HandshakeError, HeadError, HeadLimits, InvalidHeader, Limits, MessageKind, Prepared, ProtocolError,
+    RequestError, RequestReader, ReservedOpcode, ResponseReader, SendError,
 };
 
 fn check(rows: &[(&dyn Display, &[&str])]) {
@@ -75,5 +76,38 @@ fn a_value_shows_what_the_peer_sent_and_escapes_it() {
         for part in parts {
             assert!(text.contains(part), "{text} without {part}");
         }
+    }
+}
+
+/// What is logged of a connection must not hold what its users say: neither as text nor as a list of bytes.
+#[test]
+fn a_state_that_is_shown_holds_nothing_that_was_sent() {
+    const SECRET: &[u8] = b"hush hush";
+    let mut shown: Vec<(&str, String)> = Vec::new();
+    for (name, cut) in [("a frame of a message", [0x01, 0x89]), ("a cut frame", [0x81, 0xA0]), ("a Ping", [0x89, 0xA0])]
+    {
+        let mut receiver = Connection::server(Limits::default(), Delivery::Messages).receiver;
+        let key = [0; 4];
+        let mut wire = [&cut[..], &key, SECRET].concat();
+        assert_eq!(receiver.receive(&mut wire).next_event(), Ok(None));
+        assert!(receiver.has_unfinished());
+        shown.push((name, format!("{receiver:?}")));
+    }
+    let mut driver = Driver::new(Connection::server(Limits::default(), Delivery::Messages), Vec::new());
+    driver.outgoing().binary(SECRET).unwrap();
+    shown.push(("output", format!("{driver:?}")));
+    shown.push(("a prepared message", format!("{:?}", Prepared::binary(SECRET))));
+    let post = b"POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 100\r\n\r\n";
+    let (head, _) = RequestReader::new(HeadLimits::default()).receive(post).unwrap().unwrap();
+    let mut body = BodyReader::new(&head, 1000, HeadLimits::default()).unwrap();
+    assert_eq!(body.receive(SECRET), Ok(None));
+    shown.push(("a body", format!("{body:?}")));
+    let mut reader = RequestReader::new(HeadLimits::default());
+    assert!(reader.receive(&[b"GET / HTTP/1.1\r\nCookie: ", SECRET].concat()).unwrap().is_none());
+    shown.push(("a head", format!("{reader:?}")));
+    let bytes = format!("{SECRET:?}");
+    for (name, text) in shown {
+        assert!(!text.contains("hush") && !text.contains(bytes.trim_matches(['[', ']'])), "{name}: {text}");
+        assert!(text.chars().any(|c| c.is_ascii_digit()), "{name} has no number: {text}");
     }
 }

@@ -26,12 +26,18 @@ use super::{HeadLimits, HttpVersion, RequestHead, values::is_token_byte};
 /// assert_eq!(reader.receive(b"lo\r\n0\r\n\r\nGET /")?, Some((b"hello".to_vec(), 9)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct BodyReader {
     framing: Framing,
     body: Vec<u8>,
     /// The most bytes that the body may still become: the length that the head tells, or the limit.
     max_bytes: usize,
+}
+
+/// Numbers alone: what the client has sent may be secret.
+impl fmt::Debug for BodyReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyReader").field("bytes", &self.body.len()).finish_non_exhaustive()
+    }
 }
 
 /// How the end of the body is found.

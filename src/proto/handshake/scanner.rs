@@ -4,6 +4,7 @@
 //! because request smuggling is made of these.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use super::HeadError;
 
@@ -32,7 +33,6 @@ impl Default for HeadLimits {
 }
 
 /// Collects a head up to its empty line, and refuses forbidden bytes at once.
-#[derive(Debug)]
 pub(super) struct HeadScanner {
     limits: HeadLimits,
     head: Vec<u8>,
@@ -43,6 +43,13 @@ pub(super) struct HeadScanner {
     after_cr: bool,
     /// Whether the first line must begin with [`RESPONSE_START`].
     is_response: bool,
+}
+
+/// Numbers alone: a head may hold cookies and tokens.
+impl fmt::Debug for HeadScanner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeadScanner").field("bytes", &self.head.len()).finish_non_exhaustive()
+    }
 }
 
 impl HeadScanner {

@@ -12,6 +12,7 @@ mod read_limit;
 mod room;
 
 use alloc::{boxed::Box, vec::Vec};
+use core::fmt;
 
 use self::read_limit::LastLength;
 pub use self::{events::Events, room::Room};
@@ -125,7 +126,6 @@ impl<'a> Event<'a> {
 /// assert_eq!(receiver.receive(&mut rest).next_event()?, Some(Event::Text("hi")));
 /// # Ok::<(), ProtocolError>(())
 /// ```
-#[derive(Debug)]
 pub struct Receiver {
     limits: Limits,
     role: Role,
@@ -141,6 +141,17 @@ pub struct Receiver {
     unfinished: Unfinished,
     /// `Some` if permessage-deflate was negotiated.
     inflating: Option<Inflating>,
+}
+
+/// Numbers alone: what the peer has sent may be secret.
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("role", &self.role)
+            .field("state", &self.state)
+            .field("buffered_bytes", &self.buffered_bytes())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The receiving half of the state (§7.1): whether the peer's frames are still processed.
