@@ -58,7 +58,7 @@ fn each_public_type_has_the_traits_of_its_kind() {
             OwnedCloseFrame, Rejection, RequestHead, Response, ResponseHead, TlsErrorKind, WebSocketUrl;
         // Handles and configurations, of which a clone stands for the same.
         is_shared: Backoff, Broadcast, Certificate, ClientBuilder, Config, Deflate, Echo, Emitter, Escaped<'_>,
-            Keepalive, MaskedByKeys, Prepared, ReconnectingHandle, Remote, Stopper, TlsConfig, Waker;
+            Keepalive, MaskedByKeys, Prepared, ReconnectingHandle, Remote, Stopper, TaskPool, TlsConfig, Waker;
         // States of one connection, or of the server.
         is_state: Batch, BodyReader, ClientHandshake, Connection, Driver, Established, Events<'_, '_>,
             FixedOutput<'_>, Handshake<'_>, Incoming<'_, '_>, MembersOfRoom<'_>, Outgoing<'_>, RandomKeys, Receiver,
@@ -70,7 +70,7 @@ fn each_public_type_has_the_traits_of_its_kind() {
         is_local: Context<'_>, Others<'_, (), JsonArrays>, Socket<'_>, WorkerContext<'_>;
         // Errors: what a peer or a caller did wrong is compared in tests; what the system reports cannot be.
         is_small_error: BodyError, DeflateResponseError, HandshakeError, HeadError, InvalidConnectionId,
-            InvalidWindowBits, ProtocolError, ReservedOpcode, SendError, TooManyTimers, TooManyWaiting;
+            InvalidWindowBits, ProtocolError, ReservedOpcode, SendError, TaskPoolFull, TooManyTimers, TooManyWaiting;
         is_compared_error: ClientHandshakeError, InvalidHeader, Malformed, NotAcknowledged, RedirectError,
             RequestError, UrlError;
         is_error: BindError, ClientError, ProxyError, TlsConfigError, TlsError;

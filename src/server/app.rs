@@ -7,8 +7,8 @@ use crate::{CloseCode, Message, ProtocolError, Remote, RequestHead, ServerHandsh
 
 /// A service: one value per worker, used by that worker's thread alone.
 ///
-/// The methods run on the event loop and must not block. Slow work belongs on the app's own threads, which respond
-/// through [`Responder`], [`Verdict`] or [`Remote`]. A panic exits the process with code 101 (see
+/// The methods run on the event loop and must not block. Slow work belongs on the app's own threads, such as
+/// those of a [`TaskPool`](crate::TaskPool), which respond through [`Responder`], [`Verdict`] or [`Remote`]. A panic exits the process with code 101 (see
 /// [`exit_on_panic`](crate::exit_on_panic)).
 ///
 /// # Examples

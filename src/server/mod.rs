@@ -22,6 +22,7 @@
 //! | `securing.rs` | handshakes of TLS, and their share of a turn |
 //! | `requests.rs` | from the HTTP request to the open connection |
 //! | `ending.rs` | how connections end, and how the server stops |
+//! | `tasks.rs` | [`TaskPool`]: threads for work that would block an event loop |
 //! | `timers.rs` | [`TooManyTimers`]; the timers that an app sets |
 //! | `worker_context.rs` | [`WorkerContext`]: the actions of an app that concern no single connection |
 //! | `deadlines.rs` | the deadlines for everything that a peer can stall |
@@ -66,6 +67,7 @@ mod securing;
 #[cfg(test)]
 mod simulation;
 mod state;
+mod tasks;
 mod timers;
 mod topics;
 mod worker;
@@ -90,6 +92,7 @@ pub use context::Context;
 pub use decision::{Acceptance, Responder, Verdict};
 pub use http::{Request, Response};
 pub use remote::{Batch, ConnectionId, InvalidConnectionId, Remote};
+pub use tasks::{TaskPool, TaskPoolFull};
 pub use timers::TooManyTimers;
 pub use worker_context::WorkerContext;
 
