@@ -239,3 +239,65 @@ fn it_trusts_the_authority_that_it_is_given_over_tls() {
     expect(&connect(r"secret\n", &[echo.url(), "--cacert", &authority]), 0, "secret\n", &[]);
     expect(&connect(r"secret\n", &[echo.url(), "--cacert", &chain]), 1, "", &["certificate"]);
 }
+
+#[test]
+fn a_recording_holds_both_ends_and_can_be_sent_again() {
+    let echo = start(&["echo"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (first, second) = (path("first"), path("second"));
+    let lines = |path: &str| -> Vec<Value> {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    // What came from where, without the times, those of each end in their order.
+    let of = |path: &str, from: &str| -> Vec<Value> {
+        let mut lines = lines(path);
+        lines.retain(|line| line["from"] == from);
+        assert!(lines.is_sorted_by_key(|line| line["time"].as_f64()), "{lines:?}");
+        lines.iter_mut().for_each(|line| drop(line.as_object_mut().unwrap().remove("time")));
+        lines
+    };
+    expect(&connect(r#"a "b"\nc\n"#, &[echo.url(), "--record", &first]), 0, "a \"b\"\nc\n", &[]);
+    for from in ["client", "server"] {
+        let expected = ["a \"b\"", "c"].map(|text| json!({ "from": from, "opcode": "text", "text": text }));
+        assert_eq!(of(&first, from), expected);
+    }
+    let ended = connect("", &[echo.url(), "--replay", &first, "--fast", "--record", &second]);
+    expect(&ended, 0, "a \"b\"\nc\n", &[]);
+    assert_eq!(of(&second, "client"), of(&first, "client"));
+    // Binary messages, and their pace: the second comes 300 ms after the first.
+    let made = [
+        json!({ "time": 0.0, "from": "client", "opcode": "binary", "base64": "AP8=" }),
+        json!({ "time": 0.1, "from": "server", "opcode": "text", "text": "not sent" }),
+        json!({ "time": 0.3, "from": "client", "opcode": "binary", "base64": "" }),
+    ];
+    std::fs::write(&first, made.map(|line| format!("{line}\n")).concat()).unwrap();
+    expect(&connect("", &[echo.url(), "--replay", &first, "--record", &second]), 0, "00ff\n\n", &[]);
+    let times: Vec<f64> = lines(&second).iter().filter_map(|line| line["time"].as_f64()).collect();
+    assert_eq!(times.len(), 4);
+    assert!(times[3] - times[0] >= 0.29, "{times:?}");
+}
+
+#[test]
+fn a_recording_that_cannot_be_used_is_told_before_connecting() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("recording");
+    let recording = path.to_str().unwrap();
+    let url = "ws://127.0.0.1:1/";
+    let missing = folder.path().join("no/such/file");
+    let missing = missing.to_str().unwrap();
+    expect(&connect("", &[url, "--replay", missing]), 1, "", &["--replay", "no/such/file"]);
+    expect(&connect("", &[url, "--record", missing]), 1, "", &["--record", "no/such/file"]);
+    for (line, problem) in [
+        ("x", "line 2: no line of a recording"),
+        (r#"{"time":1,"from":"nobody","opcode":"text","text":""}"#, "nobody"),
+        (r#"{"time":1,"from":"client","opcode":"text"}"#, "missing field"),
+        (r#"{"time":-1,"from":"client","opcode":"text","text":""}"#, "its time"),
+        (r#"{"time":1,"from":"client","opcode":"binary","base64":"?"}"#, "its base64"),
+    ] {
+        let good = r#"{"time":0,"from":"client","opcode":"text","text":""}"#;
+        std::fs::write(&path, format!("{good}\n{line}\n")).unwrap();
+        expect(&connect("", &[url, "--replay", recording]), 1, "", &[problem, "line 2"]);
+    }
+}

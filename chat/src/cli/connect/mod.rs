@@ -6,18 +6,21 @@
 //! | `session.rs` | the connection as all threads see it |
 //! | `input.rs` | the thread that reads standard input |
 //! | `output.rs` | what is printed |
+//! | `recording.rs` | the messages of both ends in a file |
 //! | `mod.rs` | the connection, signals, and the exit status |
 
 mod hex;
 mod input;
 mod output;
+mod recording;
 mod session;
 
 use std::{
     io::ErrorKind,
     process::{self, ExitCode},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
+    time::Duration,
 };
 
 use signal_hook::{
@@ -27,8 +30,9 @@ use signal_hook::{
 use switchboard::client::{ReconnectEvent, ReconnectingClient};
 
 use super::options::ConnectOptions;
-use input::Input;
+use input::{Input, Source};
 use output::Output;
+use recording::{End, Recorder};
 use session::Session;
 
 /// Connects, and copies messages until the connection is over. Returns the exit status: 0 after a normal end, 2 if the
@@ -37,6 +41,8 @@ use session::Session;
 /// # Errors
 /// An option cannot be used.
 pub(crate) fn run(options: &ConnectOptions) -> Result<ExitCode, String> {
+    let recorder = options.record.as_deref().map(Recorder::create).transpose()?.map(Arc::new);
+    let source = source(options)?;
     let mut client = ReconnectingClient::new(options.builder()?, &options.url);
     client.keepalive(options.ping, options.ping.saturating_mul(2));
     if !options.reconnect {
@@ -46,7 +52,8 @@ pub(crate) fn run(options: &ConnectOptions) -> Result<ExitCode, String> {
     end_at_signals(session.clone())?;
     let output = Output::new(options, &session);
     let (tell_input, told) = mpsc::sync_channel(1);
-    let mut input = Some(Input { is_binary: options.binary, wait: options.wait, session: session.clone(), told });
+    let input = Input { source, recorder: recorder.clone(), wait: options.wait, session: session.clone(), told };
+    let mut input = Some(input);
     let mut reader = None;
     let mut status = ExitCode::FAILURE;
     while let Some(event) = client.next() {
@@ -61,7 +68,11 @@ pub(crate) fn run(options: &ConnectOptions) -> Result<ExitCode, String> {
                     reader.thread().unpark(); // messages can be sent again
                 }
             }
-            ReconnectEvent::Message(_) => {
+            ReconnectEvent::Message(message) => {
+                let recorded = recorder.as_ref().map_or(Ok(()), |recorder| recorder.add(End::Server, &message));
+                if let Err(error) = recorded {
+                    session.fail(&format!("cannot write to the recording: {error}"));
+                }
                 // If the channel is full, the input knows already that the server is not silent.
                 let _ = tell_input.try_send(());
                 if options.one_message {
@@ -81,6 +92,16 @@ pub(crate) fn run(options: &ConnectOptions) -> Result<ExitCode, String> {
         }
     }
     Ok(status)
+}
+
+/// Returns where the messages come from.
+fn source(options: &ConnectOptions) -> Result<Source, String> {
+    let Some(path) = &options.replay else { return Ok(Source::Lines { is_binary: options.binary }) };
+    let mut messages = recording::sent(path)?;
+    if options.fast {
+        messages.iter_mut().for_each(|(due, _)| *due = Duration::ZERO);
+    }
+    Ok(Source::Recording(messages))
 }
 
 /// Closes the connection at the first signal, and ends the process at the second, or if there was no connection yet.

@@ -35,6 +35,16 @@ pub(crate) struct ConnectOptions {
     /// Offer compression (permessage-deflate)
     #[arg(long)]
     pub(crate) compress: bool,
+    /// Write the messages of both ends to this file, a JSON object in each line: {"time": SECONDS, "from": "client",
+    /// "opcode": "text", "text": ...} or {..., "opcode": "binary", "base64": ...}; what the file held is lost
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Send what the client has sent in this recording, at the same pace, instead of standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "binary")]
+    pub(crate) replay: Option<PathBuf>,
+    /// Replay as fast as the server takes it
+    #[arg(long, requires = "replay")]
+    pub(crate) fast: bool,
     /// Print nothing on standard error except errors
     #[arg(short, long)]
     pub(crate) quiet: bool,
