@@ -3,7 +3,7 @@
 
 use switchboard::{Connection, Delivery, Driver, Event, Limits, Masked, MaskingKey, Role, SpareBuffer, Unmasked};
 use switchboard_tests::{
-    counting::{Cost, NOTHING, cost, live},
+    counting::{Cost, NOTHING, calls, cost, live},
     engine::{KEY, count_events, frame, receiver},
 };
 
@@ -177,6 +177,7 @@ fn a_message_that_is_read_into_its_own_buffer_has_no_more_room_and_one_copy() {
         let before = live();
         let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
         let mut buffer = vec![0; read];
+        let calls_before = calls();
         let (mut rest, mut lent, mut messages) = (wire.as_slice(), 0, 0);
         while !rest.is_empty() {
             let mut events = match server.room(&mut buffer) {
@@ -205,7 +206,21 @@ fn a_message_that_is_read_into_its_own_buffer_has_no_more_room_and_one_copy() {
             assert!(kept <= 2 * arrived as isize + 500, "{length}, reads of {read}: {kept} of {arrived}");
         }
         assert!(messages == 1 && lent >= length - read - (4 << 10), "{length}, reads of {read}: {lent}");
+        // Its state, and a buffer that doubles.
+        let (calls, doublings) = (calls() - calls_before, (length / read).ilog2() as usize);
+        assert!(calls <= doublings + 3, "{length}, reads of {read}: {calls} allocations");
     }
+}
+
+#[test]
+fn a_message_whose_rest_is_too_short_to_be_read_into_it_has_no_room_for_that() {
+    let mut wire = frame(Role::Server, 0x82, &[b'x'; 5_000]);
+    let mut server = receiver(Role::Server, Limits::default(), Delivery::Messages);
+    let arrived = wire.len() - 3_600;
+    count_events(&mut server, &mut wire[..arrived]);
+    assert!(server.room(&mut [0; 100]).is_none());
+    let kept = server.allocated_bytes();
+    assert!(kept < 2_000, "{kept} bytes for {arrived}");
 }
 
 #[test]
