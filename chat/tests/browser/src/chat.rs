@@ -53,6 +53,25 @@ impl Chat {
         user.wait_for_value("$('#room-name').textContent", "Lobby");
         user
     }
+
+    /// Makes a user an operator by the program's command, and waits until the server has noticed that another process
+    /// has changed its data: up to a second later.
+    #[track_caller]
+    pub fn make_operator(&self, user: &User) {
+        self.server.command(&["user", "operator", user.name()]);
+        user.wait_for(&format!(
+            "import('./client.js').then(async ({{ Client }}) => {{
+                const client = new Client();
+                const welcome = new Promise((resolve) => client.on('welcome', resolve));
+                client.connect();
+                const {{ rooms }} = await welcome;
+                const {{ room }} = rooms.find(({{ name }}) => name === 'Lobby');
+                const {{ members }} = await client.emit('members', {{ room }}).finally(() => client.forget());
+                return members.find(({{ name }}) => name === {}).operator;
+            }})",
+            serde_json::Value::from(user.name()),
+        ));
+    }
 }
 
 /// All users sign in from the same address.

@@ -290,7 +290,7 @@ fn enter_makes_a_new_line_on_a_phone_and_the_button_sends() {
 fn a_notice_waits_for_a_user_who_is_away_and_is_closed_in_all_windows() {
     let chat = Chat::open(RATES);
     let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
-    chat.server.command(&["user", "operator", "Ada"]);
+    chat.make_operator(&ada);
     goes_away(&chat, &ben);
     for text in ["We restart at noon.", "We have restarted."] {
         emits(&ada, "notice", &json!({ "text": text }));

@@ -242,7 +242,7 @@ fn the_member_list_keeps_its_loaded_pages_when_it_refreshes() {
 fn lists_mark_guests_and_operators_and_nobody_is_offered_to_delete_the_lobby() {
     let chat = Chat::open(&[]);
     let [ada, ben] = ["Ada", "Ben"].map(|name| chat.user(name));
-    chat.server.command(&["user", "operator", "Ada"]);
+    chat.make_operator(&ada);
     let guest = chat.visitor("Guest", Display::default());
     guest.click_on("$('#mode-guest').parentElement");
     guest.fill("#name", "Guest");

@@ -76,7 +76,7 @@ fn no_name_looks_like_words_of_the_page() {
     const YOU: &str = "You left and Ben";
     let chat = Chat::open(&[]);
     let [eve, you, ben] = [EVE, YOU, "Ben"].map(|name| chat.user(name));
-    chat.server.command(&["user", "operator", "Ben"]);
+    chat.make_operator(&ben);
     eve.create_room("Den and all you have", "public");
     eve.click("#topic-edit");
     eve.fill("#ask-input", "What (operators) say");
