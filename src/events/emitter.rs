@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{CloseCode, ConnectionId, Remote};
 
-/// What another thread does with a connection.
+/// A function of another thread for a connection.
 pub(super) type Told<S, P> = Box<dyn FnOnce(&mut Socket<'_, S, P>) + Send>;
 
 /// A handle to all connections and rooms of a server of events, for any thread. Cheap to clone.

@@ -11,7 +11,7 @@ use crate::{Message, Prepared};
 /// [`JsonArrays`](super::JsonArrays) and [`JsonObjects`](super::JsonObjects) are two. A parser is shared by all
 /// connections; what it has to remember of one connection between two messages is its [`State`](Self::State).
 pub trait Parser: Send + Sync + 'static {
-    /// What is kept of each connection, such as an event whose attachments follow in messages of their own; `()` for
+    /// The parser's memory of each connection, such as an event whose attachments follow in messages of their own; `()` for
     /// none. The parser bounds it.
     type State: Default + Send + 'static;
 
@@ -45,7 +45,7 @@ pub trait Parser: Send + Sync + 'static {
     ) -> Result<(), Malformed>;
 }
 
-/// What a peer has sent.
+/// A message from a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromPeer<'m, D> {
     /// An event.
@@ -66,7 +66,7 @@ pub enum FromPeer<'m, D> {
     },
 }
 
-/// What a peer is sent.
+/// A message to a peer.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub enum ToPeer<'a, D: ?Sized> {
     /// An event.

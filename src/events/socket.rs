@@ -22,7 +22,7 @@ pub struct Socket<'a, S = (), P: Parser = JsonArrays> {
     pub(super) parser: &'a Arc<P>,
 }
 
-/// What is kept of a connection.
+/// The state of one connection.
 pub(super) struct Peer<S, P: Parser> {
     pub(super) state: S,
     pub(super) parsing: P::State,
@@ -33,7 +33,7 @@ pub(super) struct Peer<S, P: Parser> {
     waiting: BTreeMap<u64, Waiting<S, P>>,
 }
 
-/// What happens when an event is acknowledged.
+/// A callback for the acknowledgement of one event.
 struct Waiting<S, P: Parser> {
     then: Then<S, P>,
     /// The timer that ends the wait.

@@ -8,7 +8,7 @@ use std::{
 
 use crate::reactor::{Key, Tick};
 
-/// What a timer belongs to, and is cancelled with.
+/// The owner of a timer, which is cancelled with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Owner {
     App,

@@ -108,7 +108,7 @@ fn broadcast_to_others_leaves_the_sender_out() {
 }
 
 #[test]
-fn both_apps_serve_the_page_at_the_root_and_nothing_else() {
+fn both_apps_serve_the_page_with_its_two_files_and_nothing_else() {
     let broadcast = Served::new(Broadcast::new(Audience::All, OriginPolicy::Any), 1);
     let echo = Served::new(Echo::new(OriginPolicy::Any), 1);
     for (server, about) in [(&broadcast, "all connections"), (&echo, "comes back to its sender")] {
@@ -128,16 +128,27 @@ fn both_apps_serve_the_page_at_the_root_and_nothing_else() {
             assert_eq!(answer.header("Allow"), allow, "{request}");
             if status == 200 {
                 assert_eq!(answer.header("Content-Type"), Some("text/html; charset=utf-8"));
-                assert!(
-                    answer
-                        .header("Content-Security-Policy")
-                        .is_some_and(|policy| policy.contains("default-src 'none'"))
-                );
                 let page = String::from_utf8(answer.body).unwrap();
-                for part in ["readyState", "new WebSocket(url)", "onclose", about] {
+                for part in ["readyState", "src=\"page.js\"", "href=\"page.css\"", about] {
                     assert!(page.contains(part), "the page has {part}");
                 }
+                for part in ["<script>", "<style", "style=", "onclick"] {
+                    assert!(!page.contains(part), "the page has {part} in it");
+                }
             }
+        }
+        for (path, kind, part) in [
+            ("/", "text/html", "<h1>"),
+            ("/page.js", "text/javascript", "new WebSocket(url)"),
+            ("/page.css", "text/css", "body {"),
+        ] {
+            raw.write(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+            let answer = raw.response();
+            assert_eq!(answer.header("Content-Type"), Some(&*format!("{kind}; charset=utf-8")), "{path}");
+            let policy = answer.header("Content-Security-Policy").unwrap();
+            assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{path}: {policy}");
+            assert!(!policy.contains("unsafe") && !policy.contains('*'), "{path}: {policy}");
+            assert!(String::from_utf8(answer.body).unwrap().contains(part), "{path}");
         }
         // As load balancers check a server's health.
         for (request, status) in [("GET / HTTP/1.0\r\n\r\n", 200), ("OPTIONS / HTTP/1.0\r\n\r\n", 204)] {

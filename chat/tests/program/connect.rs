@@ -250,7 +250,7 @@ fn a_recording_holds_both_ends_and_can_be_sent_again() {
         let text = std::fs::read_to_string(path).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
-    // What came from where, without the times, those of each end in their order.
+    // The messages of one end in their order, without the times.
     let of = |path: &str, from: &str| -> Vec<Value> {
         let mut lines = lines(path);
         lines.retain(|line| line["from"] == from);

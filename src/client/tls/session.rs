@@ -90,7 +90,7 @@ struct Incoming {
 /// Ciphertext for the server.
 #[derive(Default)]
 struct Outgoing {
-    /// What is sent next. Empty unless it is being sent.
+    /// The bytes to send next. Empty unless they are being sent.
     ciphertext: Vec<u8>,
     /// Why nothing more can be sent: a record may be sent in part.
     failure: Option<io::ErrorKind>,

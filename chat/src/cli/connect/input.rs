@@ -16,7 +16,7 @@ use super::{
 };
 use crate::cli::options::Wait;
 
-/// What the thread that reads needs.
+/// The state of the thread that reads.
 pub(super) struct Input {
     pub(super) source: Source,
     pub(super) recorder: Option<Arc<Recorder>>,
@@ -26,7 +26,7 @@ pub(super) struct Input {
     pub(super) told: Receiver<()>,
 }
 
-/// Where messages come from.
+/// The source of messages.
 pub(super) enum Source {
     /// Lines of standard input.
     Lines {

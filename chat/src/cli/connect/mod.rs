@@ -94,7 +94,7 @@ pub(crate) fn run(options: &ConnectOptions) -> Result<ExitCode, String> {
     Ok(status)
 }
 
-/// Returns where the messages come from.
+/// Returns the source of the messages.
 fn source(options: &ConnectOptions) -> Result<Source, String> {
     let Some(path) = &options.replay else { return Ok(Source::Lines { is_binary: options.binary }) };
     let mut messages = recording::sent(path)?;
