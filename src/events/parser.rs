@@ -100,9 +100,13 @@ impl<D: ?Sized> Copy for ToPeer<'_, D> {}
 pub struct Malformed(Cow<'static, str>);
 
 impl Malformed {
-    /// Creates an error. The words are sent to the peer.
+    /// Creates an error. The words are sent to the peer, 256 bytes of them at most: they may repeat what it has sent.
     pub fn new(what: impl Into<Cow<'static, str>>) -> Self {
-        Self(what.into())
+        let mut what = what.into();
+        if what.len() > MAX_BYTES {
+            what = what[..what.floor_char_boundary(MAX_BYTES)].to_owned().into();
+        }
+        Self(what)
     }
 }
 
@@ -113,3 +117,6 @@ impl fmt::Display for Malformed {
 }
 
 impl Error for Malformed {}
+
+/// The longest text of an error.
+const MAX_BYTES: usize = 256;

@@ -68,6 +68,11 @@ fn each_event_reaches_its_handler_and_errors_are_told() {
     }
     arrays.send_binary(br#"["say","hi"]"#).unwrap();
     assert!(next(&mut arrays).contains("binary"));
+    // An error does not repeat all that the peer has sent.
+    for text in ["x".repeat(50_000), "\u{200b}".repeat(20_000)] {
+        let answer = ask(&mut arrays, &format!(r#"["mirror","{text}",9]"#));
+        assert!(answer.starts_with("[null,null,9,") && answer.len() < 1000, "{} bytes", answer.len());
+    }
 }
 
 fn unreachable<T>(_: T) -> T {
