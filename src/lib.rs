@@ -15,12 +15,14 @@
 //! | (none) | the engine: `no_std` with `alloc` | always |
 //! | `std` | the std parts of the dependencies; UTF-8 checks and masking use the CPU's vector instructions | yes |
 //! | `deflate` | permessage-deflate ([RFC 7692]) by zlib-rs; implies `std` | yes |
+//! | `bytes` | the crate `bytes`: frames are appended to a `BytesMut`; `Prepared::to_bytes` | no |
 //! | `http` | `ServerHandshake` and `Rejection` in the types of the crate `http`; implies `std` | no |
 //! | `getrandom` | `RandomKeys`: masking keys from the operating system; implies `std` | with `client` |
 //! | `client` | the module `client`; implies `getrandom` | yes |
 //! | `client-tls` | `wss://` in the client, by rustls and aws-lc-rs; implies `client`, needs a C compiler | no |
 //! | `webpki-roots` | `ClientBuilder::webpki_roots`: the authorities that Mozilla trusts; implies `client-tls` | no |
 //! | `server` | `Server`, `App` and the module `apps`; implies `std`, needs a 64-bit target | yes |
+//! | `events` | the module `events`: named events to handlers, as JSON or in your own form; implies `server` | no |
 //! | `tls` | `TlsConfig`: https and wss for the server, by rustls with aws-lc-rs (needs a C compiler); implies `server` | no |
 //!
 //! `default-features = false` gives the engine alone.

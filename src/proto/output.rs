@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 
 use super::SendError;
 
-/// A buffer of the caller that a [`Sender`](crate::Sender) appends frames to: a `Vec<u8>` or a [`FixedOutput`].
+/// A buffer of the caller that a [`Sender`](crate::Sender) appends frames to: a `Vec<u8>`, a [`FixedOutput`], or with
+/// the feature `bytes` a `BytesMut`.
 ///
 /// A frame is appended whole or not at all.
 pub trait Output {
@@ -25,6 +26,17 @@ impl Output for Vec<u8> {
             (_, Some(header)) => self.extend_from_slice(header),
             (None, None) => self.extend_from_slice(header),
         }
+        let start = self.len();
+        self.extend_from_slice(payload);
+        Ok(&mut self[start..])
+    }
+}
+
+#[cfg(feature = "bytes")]
+impl Output for bytes::BytesMut {
+    fn append_frame(&mut self, header: &[u8], payload: &[u8]) -> Result<&mut [u8], SendError> {
+        self.reserve(header.len() + payload.len());
+        self.extend_from_slice(header);
         let start = self.len();
         self.extend_from_slice(payload);
         Ok(&mut self[start..])

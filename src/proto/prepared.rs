@@ -38,6 +38,17 @@ struct Shared {
     compressed: CompressedOnce,
 }
 
+/// The whole frame, without compression.
+#[cfg(feature = "bytes")]
+struct Frame(Arc<Shared>);
+
+#[cfg(feature = "bytes")]
+impl AsRef<[u8]> for Frame {
+    fn as_ref(&self) -> &[u8] {
+        &self.0.frame
+    }
+}
+
 /// Without the payload, which may be secret.
 impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,6 +97,24 @@ impl Prepared {
     #[must_use]
     pub fn frame(&self) -> &[u8] {
         &self.shared.frame
+    }
+
+    /// Returns the whole frame, as a server sends it without compression, for writers that take `Bytes`. Nothing is
+    /// copied: all clones share the frame.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use switchboard::Prepared;
+    ///
+    /// let (news, copy): (Bytes, Bytes) = { let news = Prepared::text("hi"); (news.to_bytes(), news.to_bytes()) };
+    /// assert_eq!(news, &b"\x81\x02hi"[..]);
+    /// assert_eq!(news.as_ptr(), copy.as_ptr());
+    /// ```
+    #[cfg(feature = "bytes")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "bytes")))]
+    #[must_use]
+    pub fn to_bytes(&self) -> bytes::Bytes {
+        bytes::Bytes::from_owner(Frame(Arc::clone(&self.shared)))
     }
 
     /// Returns the payload, not compressed.

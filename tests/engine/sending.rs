@@ -56,6 +56,20 @@ fn a_client_masks_each_frame_with_a_key_of_its_own() {
     assert_eq!(to_hex(&out), to_hex(&hex(expected)));
 }
 
+/// The bytes of `BytesMut` and `Vec` are the same, also behind others; the payload that is masked is that of the frame.
+#[cfg(feature = "bytes")]
+#[test]
+fn a_bytes_mut_gets_the_same_frames_as_a_vec() {
+    let (mut to_vec, mut to_bytes) = (client(), client());
+    let (mut vec, mut bytes) = (Vec::new(), bytes::BytesMut::new());
+    for length in [0, 1, 125, 126, 65_535, 65_536] {
+        let payload = vec![0; length];
+        to_vec.binary(&payload, &mut vec).expect("a Vec has room");
+        to_bytes.binary(&payload, &mut bytes).expect("a BytesMut has room");
+        assert!(bytes == vec, "{length}");
+    }
+}
+
 #[test]
 fn lengths_are_written_in_their_shortest_form() {
     for length in [0, 125, 126, 127, 65_535, 65_536] {
