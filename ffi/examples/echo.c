@@ -30,11 +30,11 @@ struct client {
     uint8_t buffer[READ_BYTES];
 };
 
-/* The listener is polled[0]; the socket of clients[i] is polled[i]. */
-static struct pollfd polled[1 + MAX_CLIENTS];
-static struct client *clients[1 + MAX_CLIENTS];
+static struct pollfd polled[1 + MAX_CLIENTS];   /* the listener, and the sockets of the clients */
+static struct client *clients[1 + MAX_CLIENTS]; /* none at 0, the place of the listener */
 static nfds_t count = 1;
 static struct timespec now; /* when poll returned */
+static time_t accept_at;    /* until then no client is accepted */
 
 static bool would_block(void) { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
@@ -101,6 +101,7 @@ static bool serve(struct pollfd *polled, struct client *client) {
 
 static void accept_client(switchboard_config *config) {
     int fd = accept(polled[0].fd, NULL, NULL), on = 1;
+    if (fd < 0 && !would_block()) accept_at = now.tv_sec + 1; /* too many files are open, most likely */
     if (fd < 0) return;
     struct client *client = calloc(1, sizeof *client);
     if (client == NULL || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
@@ -131,13 +132,12 @@ int main(int argc, char **argv) {
         perror("cannot listen");
         return 1;
     }
-    printf("listening on ws://127.0.0.1:%d/\n", ntohs(address.sin_port));
-    fflush(stdout);
+    printf("listening on ws://127.0.0.1:%d/\n", ntohs(address.sin_port)), fflush(stdout);
     switchboard_config *config = switchboard_config_new();
     switchboard_config_set_deflate(config, true);
     polled[0].fd = listener;
     for (;;) {
-        polled[0].events = count <= MAX_CLIENTS ? POLLIN : 0;
+        polled[0].events = count <= MAX_CLIENTS && now.tv_sec >= accept_at ? POLLIN : 0;
         if (poll(polled, count, 1000) < 0 && errno != EINTR) return perror("poll"), 1;
         clock_gettime(CLOCK_MONOTONIC, &now);
         for (nfds_t i = count - 1; i > 0; i--) { /* the last one takes the place of one that ends */

@@ -16,7 +16,7 @@ use switchboard::{
     CloseCode, Deflate,
     client::{Client, Message},
 };
-use switchboard_tests::process::peak_of_memory;
+use switchboard_tests::process::{cpu_time, next_descriptor, peak_of_memory};
 
 /// The program, until it is dropped.
 struct Echo {
@@ -28,11 +28,22 @@ struct Echo {
 impl Echo {
     /// Builds the program with these arguments for the compiler, and starts it.
     fn start(name: &str, arguments: &[&str]) -> Self {
+        Self::start_with(name, arguments, "exec \"$0\" 0")
+    }
+
+    /// The same, by a command for the shell in which `$0` is the program.
+    fn start_with(name: &str, arguments: &[&str], command: &str) -> Self {
         let folder = env::temp_dir().join(format!("switchboard-ffi-{name}-{}", process::id()));
         fs::create_dir_all(&folder).expect("a folder for the program");
         let program = folder.join("echo");
         compile(&program, arguments);
-        let mut child = Command::new(&program).arg("0").stdout(Stdio::piped()).spawn().expect("the program starts");
+        let mut child = Command::new("sh")
+            .arg("-c")
+            .arg(command)
+            .arg(&program)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
         let mut greeting = String::new();
         BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut greeting).expect("a greeting");
         let url = greeting.trim_end().strip_prefix("listening on ").expect("the greeting has the URL").to_owned();
@@ -129,6 +140,33 @@ fn answer_to(address: &str, request: &[u8]) -> String {
 }
 
 #[test]
+fn the_readmes_example_compiles_as_c_and_as_cpp() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(package.join("README.md")).expect("there is a README");
+    let example = readme.split("```c\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example in C");
+    let source = format!(
+        "#define _GNU_SOURCE 1\n#include <sys/socket.h>\n#include \"switchboard.h\"\n\
+         extern \n#ifdef __cplusplus\n\"C\"\n#endif\nint read_some(int fd, uint8_t *bytes);\nvoid end(int fd);\n\
+         void serve(int fd, uint8_t *buffer, switchboard_connection *connection);\n\
+         void serve(int fd, uint8_t *buffer, switchboard_connection *connection) {{\n{example}}}\n"
+    );
+    for language in [["-xc", "-std=c99"], ["-xc++", "-std=c++17"]] {
+        let mut compiler = Command::new(compiler())
+            .args(language)
+            .args(["-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I"])
+            .arg(package.join("include"))
+            .arg("-")
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("there is a C compiler");
+        compiler.stdin.take().expect("a pipe").write_all(source.as_bytes()).expect("the compiler reads");
+        let output = compiler.wait_with_output().expect("the compiler ends");
+        assert!(output.status.success(), "{language:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
 fn a_program_in_c_serves_many_clients() {
     echoes(&mut Echo::start("plain", &[]));
 }
@@ -196,6 +234,33 @@ fn a_client_that_reads_nothing_takes_little_memory_and_slows_nobody() {
         }
     });
     read.join().expect("all answers come");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn too_many_open_files_cost_no_cpu_and_end_with_the_clients() {
+    let echo = Echo::start_with("full", &[], "ulimit -n 20; exec \"$0\" 0");
+    let mut first = echo.connect();
+    // The kernel completes these connections; the program has files for some of them.
+    let others: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(echo.address()).unwrap()).collect();
+    let started = Instant::now();
+    while next_descriptor(echo.child.id()) < 20 {
+        assert!(started.elapsed() < LONG, "the program accepts no more clients");
+        thread::yield_now();
+    }
+    let before = cpu_time(echo.child.id());
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_millis(1500) {
+        first.send_text("still there?").unwrap();
+        assert!(matches!(first.receive().unwrap(), Message::Text(text) if text == "still there?"));
+        thread::park_timeout(Duration::from_millis(100));
+    }
+    let used = cpu_time(echo.child.id()) - before;
+    assert!(used <= Duration::from_millis(150), "{used:?} of CPU time");
+    drop(others);
+    let mut last = echo.connect();
+    last.send_text("hello").unwrap();
+    assert!(matches!(last.receive().unwrap(), Message::Text(text) if text == "hello"));
 }
 
 const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

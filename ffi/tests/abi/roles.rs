@@ -49,7 +49,9 @@ fn both_roles_exchange_messages_however_the_bytes_are_cut() {
     let mut config = switchboard_config_new();
     for is_deflate_on in [false, true] {
         assert_eq!(switchboard_config_set_deflate(Some(&mut config), is_deflate_on), Outcome::Ok);
-        for cut in [1, 7, 1000, usize::MAX] {
+        // Miri takes a minute for each megabyte that is inflated byte by byte.
+        let cuts: &[usize] = if cfg!(miri) { &[1000] } else { &[1, 7, 1000, usize::MAX] };
+        for &cut in cuts {
             let (mut client, mut server) = pair(&config, cut);
             let long = "längere Nachricht ".repeat(300).into_bytes();
             exchange(&mut client, &mut server, &long, cut);
