@@ -131,10 +131,11 @@ pub struct Event {
 }
 
 impl Event {
-    pub(crate) const NONE: Self = Self::of(EventKind::None, Bytes::NONE);
+    pub(crate) const NONE: Self = Self::of(EventKind::None);
 
-    pub(crate) const fn of(kind: EventKind, data: Bytes) -> Self {
-        Self { kind, close_code: 0, data }
+    /// An event without payload.
+    pub(crate) const fn of(kind: EventKind) -> Self {
+        Self { kind, close_code: 0, data: Bytes::NONE }
     }
 }
 
@@ -181,8 +182,7 @@ impl Connection {
 
     /// Returns the next event in `bytes`, with the number of them that are read.
     pub(crate) fn receive(&mut self, bytes: &mut [u8]) -> (Result<Event, Failure>, usize) {
-        self.payload.clear();
-        self.payload.shrink_to(MAX_KEPT_BYTES);
+        self.payload = Vec::new();
         match &mut self.phase {
             Phase::Open(open) => {
                 let (event, used) = open.receive(bytes, &mut self.payload);
@@ -209,7 +209,7 @@ impl Connection {
             Ok((head, handshake, used)) => {
                 let settings = Settings::clone(settings);
                 self.phase = Phase::Requested(Box::new(Requested { head, handshake, settings, headers: Vec::new() }));
-                (Ok(Event::of(EventKind::Request, Bytes::NONE)), used)
+                (Ok(Event::of(EventKind::Request)), used)
             }
             Err(error) => {
                 self.refuse(&Rejection::from(&error));
@@ -229,7 +229,7 @@ impl Connection {
                     let connection = established.into_connection(keys, settings.limits, Delivery::Messages);
                     self.open(Driver::new(connection, Vec::new()));
                 }
-                (Ok(Event::of(EventKind::Opened, Bytes::NONE)), used)
+                (Ok(Event::of(EventKind::Opened)), used)
             }
             Err(error) => {
                 self.phase = Phase::Refused;
@@ -428,9 +428,6 @@ fn as_strs(fields: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
 }
 
 const NO_REQUEST: Failure = Failure::state("there is no request to answer");
-
-/// The capacity for payloads that a connection keeps from one call to the next, in bytes.
-const MAX_KEPT_BYTES: usize = 4096;
 
 const _: () = {
     const fn may_change_threads<T: Send>() {}

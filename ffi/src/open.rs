@@ -1,14 +1,14 @@
 //! The engine's [`Driver`] in either role.
 
-use switchboard::{CloseFrame, Driver, Masking, Next, ProtocolError, SendError, State};
+use switchboard::{CloseCode, CloseFrame, Driver, Masking, Next, ProtocolError, SendError, State};
 
 use crate::{Event, EventKind};
 
 /// An open connection, whichever end of it.
 pub(crate) trait Open: Send {
-    /// Returns the next event in `bytes`, with the number of them that are read. A payload that is not in `bytes` is
-    /// copied to `payload`.
-    fn receive(&mut self, bytes: &mut [u8], payload: &mut Vec<u8>) -> (Result<Event, ProtocolError>, usize);
+    /// Returns the next event in `bytes`, with the number of them that are read. A payload that is not in `bytes` is in
+    /// `buffer` then.
+    fn receive(&mut self, bytes: &mut [u8], buffer: &mut Vec<u8>) -> (Result<Event, ProtocolError>, usize);
     fn send(&mut self, outgoing: Outgoing<'_>) -> Result<(), SendError>;
     fn fail(&mut self, frame: CloseFrame<'_>) -> Result<(), SendError>;
     fn output(&self) -> &[u8];
@@ -32,38 +32,41 @@ pub(crate) enum Outgoing<'a> {
 }
 
 impl<M: Masking + Send> Open for Driver<M> {
-    fn receive(&mut self, bytes: &mut [u8], payload: &mut Vec<u8>) -> (Result<Event, ProtocolError>, usize) {
-        let length = bytes.len();
-        let input = bytes.as_ptr_range();
-        // Of an event whose payload is in `bytes`, the pointer is passed on; any other is in a buffer that ends with
-        // `events`.
-        let mut place = |data: &[u8]| {
-            let own = data.as_ptr_range();
-            if input.start <= own.start && own.end <= input.end {
-                return data.into();
-            }
-            payload.extend_from_slice(data);
-            payload.as_slice().into()
-        };
+    fn receive(&mut self, bytes: &mut [u8], buffer: &mut Vec<u8>) -> (Result<Event, ProtocolError>, usize) {
+        let (length, input) = (bytes.len(), bytes.as_ptr_range());
         let (mut events, mut outgoing) = Self::receive(self, bytes);
-        let event = match events.next_event(&mut outgoing) {
-            Ok(None) => Ok(Event::NONE),
+        let found = match events.next_event(&mut outgoing) {
+            Ok(None) => Ok((Event::NONE, None)),
             Ok(Some(event)) => Ok(match event {
-                switchboard::Event::Text(text) => Event::of(EventKind::Text, place(text.as_bytes())),
-                switchboard::Event::Binary(bytes) => Event::of(EventKind::Binary, place(bytes)),
-                switchboard::Event::Ping(bytes) => Event::of(EventKind::Ping, place(bytes)),
-                switchboard::Event::Pong(bytes) => Event::of(EventKind::Pong, place(bytes)),
+                switchboard::Event::Text(text) => (Event::of(EventKind::Text), Some(text.as_bytes())),
+                switchboard::Event::Binary(payload) => (Event::of(EventKind::Binary), Some(payload)),
+                switchboard::Event::Ping(payload) => (Event::of(EventKind::Ping), Some(payload)),
+                switchboard::Event::Pong(payload) => (Event::of(EventKind::Pong), Some(payload)),
                 switchboard::Event::Close(frame) => {
-                    let code = frame.map_or(switchboard::CloseCode::NO_STATUS_RECEIVED, |frame| frame.code);
+                    let code = frame.map_or(CloseCode::NO_STATUS_RECEIVED, |frame| frame.code).get();
                     let reason = frame.map_or("", |frame| frame.reason);
-                    Event { close_code: code.get(), ..Event::of(EventKind::Close, place(reason.as_bytes())) }
+                    (Event { close_code: code, ..Event::of(EventKind::Close) }, Some(reason.as_bytes()))
                 }
                 // Pieces, which are delivered to those alone who ask for them.
-                _ => Event::NONE,
+                _ => (Event::NONE, None),
             }),
             Err(error) => Err(error),
         };
+        // A payload in the input is the caller's. Any other is the end of a buffer, which is kept.
+        let found = found.map(|(event, payload)| match payload {
+            None => (event, 0),
+            Some(payload) => {
+                let own = payload.as_ptr_range();
+                let is_in_input = input.start <= own.start && own.end <= input.end;
+                (Event { data: payload.into(), ..event }, if is_in_input { 0 } else { payload.len() })
+            }
+        });
         let used = length - events.unread();
+        *buffer = events.into_buffer();
+        let event = found.map(|(event, kept)| match buffer.len().checked_sub(kept) {
+            Some(start) if kept > 0 => Event { data: buffer[start..].into(), ..event },
+            _ => event,
+        });
         (event, used)
     }
 
