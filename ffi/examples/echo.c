@@ -1,7 +1,7 @@
 /* An echo server over poll(2): many connections in one thread, with permessage-deflate.
  *
- *     cargo build --release -p switchboard-ffi
- *     cc -Iffi/include ffi/examples/echo.c target/release/libswitchboard_ffi.a -o echo && ./echo 9002
+ *     cargo rustc --release -p switchboard-ffi --crate-type staticlib
+ *     cc -Iffi/include ffi/examples/echo.c target/release/libswitchboard_ffi.a -lpthread -ldl -lm -o echo
  *
  * Memory of a connection: 16 KiB, one message of at most 16 MiB, and at most 64 KiB of answers, or the one that exceeds
  * it. A client that reads no answers is not read from. Deadlines: 10 s for the request, 1 s for the client to end TCP.

@@ -4,8 +4,8 @@
 use std::{ffi::CString, mem};
 
 use switchboard::{
-    ClientHandshake, ClientRequest, CloseFrame, Delivery, Driver, InvalidHeader, Next, OriginPolicy, RandomKeys,
-    Rejection, RequestError, RequestHead, RequestReader, ServerHandshake,
+    ClientHandshake, ClientRequest, CloseFrame, Delivery, Driver, InvalidHeader, Masking, Next, OriginPolicy,
+    RandomKeys, Rejection, RequestError, RequestHead, RequestReader, ServerHandshake,
 };
 
 use crate::{
@@ -181,25 +181,27 @@ impl Connection {
     }
 
     /// Returns the next event in `bytes`, with the number of them that are read.
-    pub(crate) fn receive(&mut self, bytes: &mut [u8]) -> (Result<Event, Failure>, usize) {
-        self.payload = Vec::new();
+    ///
+    /// An error of the peer drops all of them.
+    pub(crate) fn receive(&mut self, bytes: &mut [u8]) -> Result<(Event, usize), Failure> {
+        if self.payload.capacity() > 0 {
+            self.payload = Vec::new();
+        }
         match &mut self.phase {
-            Phase::Open(open) => {
-                let (event, used) = open.receive(bytes, &mut self.payload);
-                (event.map_err(Failure::from), used)
-            }
+            // Without bytes nothing happens: no work is left for later.
+            _ if bytes.is_empty() => Ok((Event::NONE, 0)),
+            Phase::Open(open) => Ok(open.receive(bytes, &mut self.payload)?),
             Phase::Reading { .. } => self.read_request(bytes),
             Phase::Waiting(_) => self.read_response(bytes),
-            Phase::Requested(_) if bytes.is_empty() => (Ok(Event::NONE), 0),
-            Phase::Requested(_) => (Err(Failure::state("the request must be answered first")), 0),
-            Phase::Refused | Phase::Panicked => (Ok(Event::NONE), bytes.len()),
+            Phase::Requested(_) => Err(Failure::state("the request must be answered first")),
+            Phase::Refused | Phase::Panicked => Ok((Event::NONE, bytes.len())),
         }
     }
 
-    fn read_request(&mut self, bytes: &[u8]) -> (Result<Event, Failure>, usize) {
-        let Phase::Reading { reader, settings } = &mut self.phase else { return (Ok(Event::NONE), 0) };
+    fn read_request(&mut self, bytes: &[u8]) -> Result<(Event, usize), Failure> {
+        let Phase::Reading { reader, settings } = &mut self.phase else { return Ok((Event::NONE, 0)) };
         let opened = match reader.receive(bytes) {
-            Ok(None) => return (Ok(Event::NONE), bytes.len()),
+            Ok(None) => return Ok((Event::NONE, bytes.len())),
             Ok(Some((head, used))) => ServerHandshake::from_request(&head)
                 .map(|handshake| (head, handshake, used))
                 .map_err(RequestError::from),
@@ -209,38 +211,40 @@ impl Connection {
             Ok((head, handshake, used)) => {
                 let settings = Settings::clone(settings);
                 self.phase = Phase::Requested(Box::new(Requested { head, handshake, settings, headers: Vec::new() }));
-                (Ok(Event::of(EventKind::Request)), used)
+                Ok((Event::of(EventKind::Request), used))
             }
             Err(error) => {
                 self.refuse(&Rejection::from(&error));
-                (Err(error.into()), bytes.len())
+                Err(error.into())
             }
         }
     }
 
-    fn read_response(&mut self, bytes: &[u8]) -> (Result<Event, Failure>, usize) {
-        let Phase::Waiting(waiting) = &mut self.phase else { return (Ok(Event::NONE), 0) };
+    fn read_response(&mut self, bytes: &[u8]) -> Result<(Event, usize), Failure> {
+        let Phase::Waiting(waiting) = &mut self.phase else { return Ok((Event::NONE, 0)) };
         match waiting.handshake.receive(bytes) {
-            Ok(None) => (Ok(Event::NONE), bytes.len()),
+            Ok(None) => Ok((Event::NONE, bytes.len())),
             Ok(Some((established, used))) => {
                 if let Phase::Waiting(waiting) = mem::replace(&mut self.phase, Phase::Refused) {
                     let Waiting { keys, settings, .. } = *waiting;
                     self.subprotocol = established.subprotocol().map(str::to_owned);
                     let connection = established.into_connection(keys, settings.limits, Delivery::Messages);
-                    self.open(Driver::new(connection, Vec::new()));
+                    self.open(connection);
                 }
-                (Ok(Event::of(EventKind::Opened)), used)
+                Ok((Event::of(EventKind::Opened), used))
             }
             Err(error) => {
                 self.phase = Phase::Refused;
-                (Err(error.into()), bytes.len())
+                Err(error.into())
             }
         }
     }
 
-    /// Goes on with the driver. What is not written yet goes out before it.
-    fn open(&mut self, driver: impl Open + 'static) {
-        self.phase = Phase::Open(Box::new(driver));
+    /// Goes on with the open connection. What is not written yet goes out first.
+    fn open<M: Masking + Send + 'static>(&mut self, connection: switchboard::Connection<M>) {
+        let mut out = mem::take(&mut self.out);
+        out.drain(..mem::take(&mut self.written));
+        self.phase = Phase::Open(Box::new(Driver::new(connection, out)));
     }
 
     /// Accepts the request that has arrived.
@@ -257,8 +261,7 @@ impl Connection {
         match accepted {
             Ok(connection) => {
                 self.subprotocol = subprotocol.map(str::to_owned);
-                let out = mem::take(&mut self.out);
-                self.open(Driver::new(connection, out));
+                self.open(connection);
                 Ok(())
             }
             Err(error) => Err(self.fail_response(error)),

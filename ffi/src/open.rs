@@ -6,9 +6,9 @@ use crate::{Event, EventKind};
 
 /// An open connection, whichever end of it.
 pub(crate) trait Open: Send {
-    /// Returns the next event in `bytes`, with the number of them that are read. A payload that is not in `bytes` is in
-    /// `buffer` then.
-    fn receive(&mut self, bytes: &mut [u8], buffer: &mut Vec<u8>) -> (Result<Event, ProtocolError>, usize);
+    /// Returns the next event in `bytes`, with the number of them that are read; on an error all of them are. A payload
+    /// that is not in `bytes` is in `buffer` then.
+    fn receive(&mut self, bytes: &mut [u8], buffer: &mut Vec<u8>) -> Result<(Event, usize), ProtocolError>;
     fn send(&mut self, outgoing: Outgoing<'_>) -> Result<(), SendError>;
     fn fail(&mut self, frame: CloseFrame<'_>) -> Result<(), SendError>;
     fn output(&self) -> &[u8];
@@ -32,42 +32,31 @@ pub(crate) enum Outgoing<'a> {
 }
 
 impl<M: Masking + Send> Open for Driver<M> {
-    fn receive(&mut self, bytes: &mut [u8], buffer: &mut Vec<u8>) -> (Result<Event, ProtocolError>, usize) {
+    fn receive(&mut self, bytes: &mut [u8], buffer: &mut Vec<u8>) -> Result<(Event, usize), ProtocolError> {
         let (length, input) = (bytes.len(), bytes.as_ptr_range());
         let (mut events, mut outgoing) = Self::receive(self, bytes);
-        let found = match events.next_event(&mut outgoing) {
-            Ok(None) => Ok((Event::NONE, None)),
-            Ok(Some(event)) => Ok(match event {
-                switchboard::Event::Text(text) => (Event::of(EventKind::Text), Some(text.as_bytes())),
-                switchboard::Event::Binary(payload) => (Event::of(EventKind::Binary), Some(payload)),
-                switchboard::Event::Ping(payload) => (Event::of(EventKind::Ping), Some(payload)),
-                switchboard::Event::Pong(payload) => (Event::of(EventKind::Pong), Some(payload)),
-                switchboard::Event::Close(frame) => {
-                    let code = frame.map_or(CloseCode::NO_STATUS_RECEIVED, |frame| frame.code).get();
-                    let reason = frame.map_or("", |frame| frame.reason);
-                    (Event { close_code: code, ..Event::of(EventKind::Close) }, Some(reason.as_bytes()))
-                }
-                // Pieces, which are delivered to those alone who ask for them.
-                _ => (Event::NONE, None),
-            }),
-            Err(error) => Err(error),
-        };
-        // A payload in the input is the caller's. Any other is the end of a buffer, which is kept.
-        let found = found.map(|(event, payload)| match payload {
-            None => (event, 0),
-            Some(payload) => {
-                let own = payload.as_ptr_range();
-                let is_in_input = input.start <= own.start && own.end <= input.end;
-                (Event { data: payload.into(), ..event }, if is_in_input { 0 } else { payload.len() })
+        let (kind, close_code, payload) = match events.next_event(&mut outgoing)? {
+            Some(switchboard::Event::Text(text)) => (EventKind::Text, 0, text.as_bytes()),
+            Some(switchboard::Event::Binary(payload)) => (EventKind::Binary, 0, payload),
+            Some(switchboard::Event::Ping(payload)) => (EventKind::Ping, 0, payload),
+            Some(switchboard::Event::Pong(payload)) => (EventKind::Pong, 0, payload),
+            Some(switchboard::Event::Close(frame)) => {
+                let code = frame.map_or(CloseCode::NO_STATUS_RECEIVED, |frame| frame.code);
+                (EventKind::Close, code.get(), frame.map_or("", |frame| frame.reason).as_bytes())
             }
-        });
+            // Pieces, which are delivered to those alone who ask for them, and no event.
+            Some(_) | None => return Ok((Event::NONE, length - events.unread())),
+        };
+        let own = payload.as_ptr_range();
+        let mut event = Event { kind, close_code, data: payload.into() };
         let used = length - events.unread();
-        *buffer = events.into_buffer();
-        let event = found.map(|(event, kept)| match buffer.len().checked_sub(kept) {
-            Some(start) if kept > 0 => Event { data: buffer[start..].into(), ..event },
-            _ => event,
-        });
-        (event, used)
+        // A payload in the input is the caller's. Any other is the end of a buffer, which is kept.
+        if own.start < input.start || own.end > input.end {
+            *buffer = events.into_buffer();
+            let start = buffer.len().saturating_sub(event.data.length);
+            event.data = buffer[start..].into();
+        }
+        Ok((event, used))
     }
 
     fn send(&mut self, outgoing: Outgoing<'_>) -> Result<(), SendError> {

@@ -32,11 +32,13 @@ pub unsafe extern "C" fn switchboard_connection_receive(
     // SAFETY: the caller vouches for the bytes.
     let bytes = unsafe { raw::bytes_mut(bytes, length) };
     guarded(connection, |connection| {
-        let (found, read) = connection.receive(bytes?);
-        *used = read;
-        match found {
-            Ok(found) => *event = found,
+        let bytes = bytes?;
+        match connection.receive(bytes) {
+            Ok(found) => (*event, *used) = found,
             Err(failure) => {
+                if matches!(failure.outcome, Outcome::HandshakeFailed | Outcome::ProtocolError) {
+                    *used = bytes.len();
+                }
                 event.close_code = failure.close_code;
                 return Err(failure);
             }

@@ -249,6 +249,22 @@ fn a_deadline_fails_the_connection() {
     assert_eq!(take_output(&mut server), hex("88 0a 03f0 746f6f20736c6f77"));
 }
 
+/// A server may answer before it has the whole request; the rest of it is still written first.
+#[test]
+fn a_response_that_comes_early_loses_no_output() {
+    let mut client = client(None, &request("example.com", "/")).expect("the request may be sent");
+    let mut bytes = copy(switchboard_connection_output(Some(&client))).expect("the request");
+    let mut server = switchboard_connection_new_server(None);
+    receive(&mut server, &mut bytes);
+    assert_eq!(accept(&mut server, None), Outcome::Ok);
+    assert_eq!(switchboard_connection_wrote(Some(&mut client), 10), Outcome::Ok);
+    assert_eq!(kinds(&carry(&mut server, &mut client, usize::MAX)), [EventKind::Opened]);
+    assert_eq!(send_text(&mut client, b""), Outcome::Ok);
+    let output = take_output(&mut client);
+    assert!(output.starts_with(b"/1.1\r\n"), "{}", String::from_utf8_lossy(&output));
+    assert_eq!(output[output.len() - 6..][..2], [0x81, 0x80]);
+}
+
 #[test]
 fn output_is_written_in_parts() {
     let mut server = open_server(None);
