@@ -103,6 +103,10 @@ typedef struct switchboard_config switchboard_config;
 // Two calls with the same connection must not run at the same time; it may be used by one thread after another.
 typedef struct switchboard_connection switchboard_connection;
 
+// A message that is encoded once for any number of connections, and compressed once at most. It does not change, so
+// several threads may send it at the same time. It may be freed as soon as it is sent.
+typedef struct switchboard_message switchboard_message;
+
 // The request of a client's opening handshake.
 typedef struct switchboard_request switchboard_request;
 
@@ -182,6 +186,26 @@ switchboard_result switchboard_config_set_deflate_memory(switchboard_config *con
 // Sets how many unfinished messages of all connections together are inflated as they arrive. Default 16. Each takes
 // about 100 KB until it is whole; others wait, compressed, until they are whole.
 switchboard_result switchboard_config_set_deflate_max_unfinished(switchboard_config *config, size_t count);
+
+// Returns a text message, or NULL if the text is not UTF-8, or NULL and not empty.
+//
+// # Safety
+// `text` points to `length` bytes, or is NULL if there are none.
+switchboard_message *switchboard_message_new_text(const uint8_t *text, size_t length);
+
+// Returns a binary message, or NULL if the payload is NULL and not empty.
+//
+// # Safety
+// `payload` points to `length` bytes, or is NULL if there are none.
+switchboard_message *switchboard_message_new_binary(const uint8_t *payload, size_t length);
+
+// Frees a message. NULL is allowed.
+void switchboard_message_free(switchboard_message *message);
+
+// Sends a message, as switchboard_connection_send_text. The first connection with permessage-deflate compresses it for
+// all others.
+switchboard_result switchboard_connection_send_message(switchboard_connection *connection,
+                                                       const switchboard_message *message);
 
 // Returns a server's end of a new connection, which awaits the client's request. Never NULL.
 //

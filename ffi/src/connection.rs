@@ -9,7 +9,7 @@ use switchboard::{
 };
 
 use crate::{
-    Bytes, Config, Outcome, Request,
+    Bytes, Config, Message, Outcome, Request,
     config::Settings,
     open::{Open, Outgoing},
     outcome::Failure,
@@ -437,4 +437,5 @@ const _: () = {
     may_change_threads::<Connection>();
     const fn may_be_shared<T: Send + Sync>() {}
     may_be_shared::<Config>();
+    may_be_shared::<Message>();
 };

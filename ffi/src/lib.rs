@@ -9,6 +9,7 @@
 //! | `outcome.rs` | [`Outcome`]: what a call returns; panics end here |
 //! | `config.rs` | [`Config`]: limits and compression, shared by connections |
 //! | `request.rs` | [`Request`]: what a client asks for |
+//! | `message.rs` | [`Message`]: a message for many connections |
 //! | `open.rs` | the engine's driver in either role |
 //! | `connection.rs` | [`Connection`]: a connection from the first byte of its handshake, without C |
 //! | `opening.rs` | the functions for the opening handshake |
@@ -22,6 +23,7 @@
 
 mod config;
 mod connection;
+mod message;
 mod open;
 mod opening;
 mod outcome;
@@ -34,6 +36,7 @@ use std::ffi::{CStr, c_char};
 
 pub use config::*;
 pub use connection::{Connection, Event, EventKind, NextStep, State};
+pub use message::*;
 pub use opening::*;
 pub use outcome::{Outcome, switchboard_result_text};
 pub use raw::Bytes;

@@ -1,6 +1,6 @@
 //! The engine's [`Driver`] in either role.
 
-use switchboard::{CloseCode, CloseFrame, Driver, Masking, Next, ProtocolError, SendError, State};
+use switchboard::{CloseCode, CloseFrame, Driver, Masking, Next, Prepared, ProtocolError, SendError, State};
 
 use crate::{Event, EventKind};
 
@@ -28,6 +28,7 @@ pub(crate) enum Outgoing<'a> {
     BinaryFragment { payload: &'a [u8], fin: bool },
     Ping(&'a [u8]),
     Pong(&'a [u8]),
+    Prepared(&'a Prepared),
     Close(Option<CloseFrame<'a>>),
 }
 
@@ -70,6 +71,7 @@ impl<M: Masking + Send> Open for Driver<M> {
             Outgoing::BinaryFragment { payload, fin } => sender.binary_fragment(payload, fin),
             Outgoing::Ping(payload) => sender.ping(payload),
             Outgoing::Pong(payload) => sender.pong(payload),
+            Outgoing::Prepared(message) => sender.prepared(message),
             Outgoing::Close(frame) => sender.close(frame),
         }
     }

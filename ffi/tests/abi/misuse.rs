@@ -17,6 +17,7 @@ fn null_is_never_followed() {
     switchboard_config_free(None);
     switchboard_request_free(None);
     switchboard_connection_free(None);
+    switchboard_message_free(None);
     let mut used = MaybeUninit::uninit();
     let mut event = MaybeUninit::uninit();
     let mut made = MaybeUninit::uninit();
@@ -53,6 +54,8 @@ fn null_is_never_followed() {
             switchboard_connection_send_binary_fragment(None, bytes, 0, true),
             switchboard_connection_send_ping(None, bytes, 0),
             switchboard_connection_send_pong(None, bytes, 0),
+            switchboard_connection_send_message(None, None),
+            switchboard_connection_send_message(Some(&mut open_server(None)), None),
             switchboard_connection_send_close(None, 1000, bytes, 0),
             switchboard_connection_fail(None, 1000, bytes, 0),
         ]
@@ -66,6 +69,9 @@ fn null_is_never_followed() {
     unsafe {
         assert!(switchboard_request_new(string, c"/".as_ptr()).is_none());
         assert!(switchboard_request_new(c"a".as_ptr(), string).is_none());
+        assert!(switchboard_message_new_text(bytes, 1).is_none());
+        assert!(switchboard_message_new_binary(bytes, 1).is_none());
+        assert!(switchboard_message_new_text(b"\xff".as_ptr(), 1).is_none(), "not UTF-8");
     }
     // SAFETY: all pointers are null.
     let header = unsafe { switchboard_connection_header(None, string, 0) };

@@ -111,6 +111,33 @@ fn exchange(from: &mut Connection, to: &mut Connection, long: &[u8], cut: usize)
 }
 
 #[test]
+fn a_message_for_many_connections_is_compressed_for_those_that_have_it() {
+    let mut compressing = switchboard_config_new();
+    assert_eq!(switchboard_config_set_deflate(Some(&mut compressing), true), Outcome::Ok);
+    let long = "längere Nachricht ".repeat(300).into_bytes();
+    // SAFETY: pointer and length of a slice.
+    let (text, binary) = unsafe {
+        let text = switchboard_message_new_text(long.as_ptr(), long.len());
+        (text, switchboard_message_new_binary(long.as_ptr(), long.len()))
+    };
+    let mut lengths = Vec::new();
+    for config in [&switchboard_config_new(), &compressing, &compressing] {
+        let (mut client, mut server) = pair(config, usize::MAX);
+        for message in [&text, &binary] {
+            assert_eq!(switchboard_connection_send_message(Some(&mut server), message.as_deref()), Outcome::Ok);
+        }
+        lengths.push(switchboard_connection_output(Some(&server)).length);
+        let events = carry(&mut server, &mut client, usize::MAX);
+        assert_eq!(kinds(&events), [EventKind::Text, EventKind::Binary]);
+        assert!(events.iter().all(|event| event.data.as_deref() == Some(&long[..])));
+    }
+    switchboard_message_free(text);
+    switchboard_message_free(binary);
+    assert_eq!(lengths[0], 2 * (4 + long.len()));
+    assert!(lengths[1] < 500 && lengths[1] == lengths[2], "{lengths:?}");
+}
+
+#[test]
 fn a_server_reads_the_request_and_answers_it() {
     let mut server = switchboard_connection_new_server(None);
     let received = receive(&mut server, &mut REQUEST.to_vec());
