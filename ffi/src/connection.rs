@@ -176,8 +176,8 @@ impl Connection {
 
     pub(crate) fn set_panicked(&mut self) {
         self.phase = Phase::Panicked;
-        self.out.clear();
-        self.written = 0;
+        (self.out, self.written) = (Vec::new(), 0);
+        (self.payload, self.subprotocol) = (Vec::new(), None);
     }
 
     /// Returns the next event in `bytes`, with the number of them that are read.

@@ -45,8 +45,8 @@ impl<M: Masking + Send> Open for Driver<M> {
                 let code = frame.map_or(CloseCode::NO_STATUS_RECEIVED, |frame| frame.code);
                 (EventKind::Close, code.get(), frame.map_or("", |frame| frame.reason).as_bytes())
             }
-            // Pieces, which are delivered to those alone who ask for them, and no event.
-            Some(_) | None => return Ok((Event::NONE, length - events.unread())),
+            // Pieces, which are delivered to those alone who ask for them, and no event: then all bytes are read.
+            Some(_) | None => return Ok((Event::NONE, length)),
         };
         let own = payload.as_ptr_range();
         let mut event = Event { kind, close_code, data: payload.into() };

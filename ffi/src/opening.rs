@@ -180,8 +180,5 @@ pub extern "C" fn switchboard_connection_subprotocol(connection: Option<&Connect
 }
 
 fn of_request<'a>(connection: Option<&'a Connection>, part: impl FnOnce(&'a RequestHead) -> Option<&'a str>) -> Bytes {
-    match connection {
-        Some(connection) if !connection.has_panicked() => connection.request().and_then(part).into(),
-        _ => Bytes::NONE,
-    }
+    connection.and_then(Connection::request).and_then(part).into()
 }

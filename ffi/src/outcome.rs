@@ -166,12 +166,9 @@ pub(crate) fn guarded(
     }
 }
 
-/// Calls `call` if there is a connection that has not panicked; otherwise returns `default`.
+/// Calls `call` if there is a connection; otherwise returns `default`. Of one that has panicked nothing is left to read.
 pub(crate) fn read<T>(connection: Option<&Connection>, default: T, call: impl FnOnce(&Connection) -> T) -> T {
-    match connection {
-        Some(connection) if !connection.has_panicked() => call(connection),
-        _ => default,
-    }
+    connection.map_or(default, call)
 }
 
 /// Catches a panic of a call that has no connection.

@@ -106,7 +106,9 @@ fn some_bytes_at_null_are_refused_and_none_are_allowed() {
         assert_eq!(switchboard_connection_send_text(Some(&mut server), ptr::null(), 1), Outcome::NullPointer);
         assert_eq!(switchboard_connection_send_binary(Some(&mut server), ptr::null(), 1), Outcome::NullPointer);
         assert_eq!(switchboard_connection_output(Some(&server)).length, 0);
-        let too_long = usize::MAX;
+        let longest = isize::MAX.unsigned_abs();
+        assert_eq!(switchboard_connection_send_binary(Some(&mut server), ptr::null(), longest), Outcome::NullPointer);
+        let too_long = longest + 1;
         assert_eq!(
             switchboard_connection_send_binary(Some(&mut server), ptr::null(), too_long),
             Outcome::InvalidArgument

@@ -1,5 +1,6 @@
 //! A server and a client of the ABI, against each other and against wire bytes.
 
+use switchboard::{HeadLimits, RequestReader, ServerHandshake};
 use switchboard_ffi::*;
 use switchboard_tests::hex;
 
@@ -290,6 +291,39 @@ fn a_response_that_comes_early_loses_no_output() {
     let output = take_output(&mut client);
     assert!(output.starts_with(b"/1.1\r\n"), "{}", String::from_utf8_lossy(&output));
     assert_eq!(output[output.len() - 6..][..2], [0x81, 0x80]);
+}
+
+#[test]
+fn what_a_request_takes_is_counted_from_its_first_byte() {
+    let mut server = switchboard_connection_new_server(None);
+    assert!(!switchboard_connection_has_unfinished(Some(&server)));
+    let (start, end) = REQUEST.split_at(100);
+    receive(&mut server, &mut start.to_vec());
+    assert!(switchboard_connection_has_unfinished(Some(&server)));
+    assert!((100..4096).contains(&switchboard_connection_allocated_bytes(Some(&server))));
+    assert_eq!(receive(&mut server, &mut end.to_vec()).kind, EventKind::Request);
+    assert!(!switchboard_connection_has_unfinished(Some(&server)));
+
+    let mut reader = RequestReader::new(HeadLimits::default());
+    reader.receive(start).unwrap();
+    let (head, _) = reader.receive(end).unwrap().expect("the head is whole");
+    let handshake = ServerHandshake::from_request(&head).unwrap();
+    let bytes = head.allocated_bytes() + handshake.allocated_bytes();
+    assert_eq!(switchboard_connection_allocated_bytes(Some(&server)), bytes as u64);
+}
+
+/// A Ping that interrupts a message, both cut.
+#[test]
+fn an_unfinished_message_and_the_last_payload_are_counted_together() {
+    let mut server = open_server(None);
+    let mut fragment = hex("02 fe 0400 00000000");
+    fragment.resize(fragment.len() + 1024, 7);
+    receive(&mut server, &mut fragment);
+    let message = switchboard_connection_allocated_bytes(Some(&server));
+    assert!(message >= 1024);
+    receive(&mut server, &mut hex("89 82 00000000 70"));
+    assert_eq!(receive(&mut server, &mut hex("71")).data.as_deref(), Some(&b"pq"[..]));
+    assert!(switchboard_connection_allocated_bytes(Some(&server)) >= message + 2);
 }
 
 #[test]
