@@ -2,7 +2,11 @@
 
 mod cli;
 
-use std::{io::Write, process::ExitCode, sync::Arc};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::error::ErrorKind;
 use log::LevelFilter;
@@ -13,8 +17,8 @@ use switchboard::{
 use switchboard_chat::{ChatService, Data, Origin};
 
 use cli::{
-    connect, data,
-    options::{Cli, Command, Options, Recipients, ServeOptions},
+    config, connect, data,
+    options::{Cli, Command, ConfigCommand, Options, Recipients, ServeOptions, UsageError},
     serving::Service,
     users,
 };
@@ -28,14 +32,11 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     let Cli { command, serve } = match Cli::from_command_line() {
         Ok(cli) => cli,
-        Err(error) if error.use_stderr() => {
-            eprintln!("switchboard: {}", in_one_line(&error));
-            return ExitCode::from(2);
-        }
-        Err(help) => help.exit(),
+        Err(error) => return refuse(&error),
     };
     let done = match command.unwrap_or_else(|| Command::Serve(Box::new(serve))) {
         Command::Serve(options) => serve_chat(&options),
+        Command::Config { command } => return configure(command),
         Command::User(options) => users::run(&options),
         Command::Backup { file, force, data } => data::back_up(&file, force, &data),
         Command::Check { file, data } => data::check(file.as_deref(), &data),
@@ -61,6 +62,35 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => failed(&message),
     }
+}
+
+/// Prints why the program does not begin, in one line, or the help that was asked for.
+fn refuse(error: &UsageError) -> ExitCode {
+    let line = match error {
+        UsageError::Options(help) if !help.use_stderr() => help.exit(),
+        UsageError::Options(error) => in_one_line(error),
+        UsageError::Settings(line) => line.clone(),
+    };
+    eprintln!("switchboard: {line}");
+    ExitCode::from(2)
+}
+
+/// Runs `switchboard config`.
+fn configure(command: ConfigCommand) -> ExitCode {
+    match command {
+        ConfigCommand::Check { file } => {
+            let Some(file) = file.or_else(config::usual_file) else {
+                return failed("there is no file of settings in the usual place; name one");
+            };
+            match Cli::check_settings(&file) {
+                Ok(count) => print_line(io::stdout(), &format!("{}: {count} settings, all valid", file.display())),
+                Err(error) => return refuse(&error),
+            }
+        }
+        ConfigCommand::Defaults => print_line(io::stdout(), Cli::default_settings().trim_end()),
+        ConfigCommand::Show { text, .. } => print_line(io::stdout(), text.trim_end()),
+    }
+    ExitCode::SUCCESS
 }
 
 fn failed(message: &str) -> ExitCode {

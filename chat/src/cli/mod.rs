@@ -2,6 +2,7 @@
 //!
 //! | file | contents |
 //! |---|---|
+//! | `config/` | the settings of the file and of the environment, `switchboard config` |
 //! | `connect/` | `switchboard connect` |
 //! | `data.rs` | `switchboard backup`, `switchboard check` |
 //! | `hsts.rs` | HTTP Strict Transport Security |
@@ -14,6 +15,7 @@
 //! | `users.rs` | `switchboard user` |
 //! | `values.rs` | the values of options |
 
+pub(crate) mod config;
 pub(crate) mod connect;
 pub(crate) mod data;
 pub(crate) mod hsts;

@@ -10,5 +10,6 @@ mod limits;
 mod listeners;
 mod reactor;
 mod redirect;
+mod settings;
 mod support;
 mod tls;

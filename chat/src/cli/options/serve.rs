@@ -16,6 +16,10 @@ use super::{
 /// The options of `switchboard serve`.
 #[derive(Args, Debug)]
 pub(crate) struct ServeOptions {
+    /// File of settings, in TOML; see switchboard config --help [default: switchboard/switchboard.toml in the user's
+    /// folder of configuration, if that exists]
+    #[arg(id = "config", long = "config", value_name = "FILE")]
+    _config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) options: Options,
     #[command(flatten)]
@@ -68,7 +72,7 @@ struct RedirectOptions {
     http_listen: Vec<SocketAddr>,
     /// Folder in which an ACME client such as certbot puts its challenges, below .well-known/acme-challenge; they are
     /// served at --http-listen
-    #[arg(long, value_name = "DIR", requires = "http_listen")]
+    #[arg(long, value_name = "DIR")]
     acme_webroot: Option<PathBuf>,
 }
 
@@ -135,7 +139,7 @@ impl ServeOptions {
 
     /// Returns what is wrong with the options together.
     pub(super) fn check(&self) -> Result<(), String> {
-        self.options.tls.check(self.options.is_local())?;
+        self.options.check_common()?;
         let url = self.chat.public_url.as_ref();
         let is_https = url.is_some_and(Origin::is_https);
         if self.options.tls.is_on() && url.is_some() && !is_https {
@@ -149,6 +153,9 @@ impl ServeOptions {
                 "--http-listen redirects to the public URL; give it, such as --public-url https://chat.example"
                     .to_owned(),
             );
+        }
+        if self.plain.acme_webroot.is_some() && self.plain.http_listen.is_empty() {
+            return Err("--acme-webroot needs --http-listen, such as --http-listen 0.0.0.0:80".to_owned());
         }
         Ok(())
     }
@@ -177,9 +184,9 @@ impl ServeOptions {
 
     /// Returns the chat's configuration.
     pub(crate) fn config(&self) -> Result<ChatConfig, String> {
-        let Self { options, chat, limits, plain: _ } = self;
+        let Self { options, chat, limits, .. } = self;
         let mut config = ChatConfig::default();
-        config.data = DataOption { data: chat.data.clone() }.location()?;
+        config.data = DataOption::in_folder(chat.data.clone()).location()?;
         config.guests = match (chat.guests, chat.no_guests) {
             (true, _) => true,
             (_, true) => false,

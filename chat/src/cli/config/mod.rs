@@ -1,0 +1,137 @@
+//! Settings: the options of `switchboard serve` by other means. A file gives them by the option's name, the environment
+//! by `SWITCHBOARD_` and that name. The command line replaces the environment, and that the file.
+//!
+//! clap's declaration of an option is all that is needed: a setting becomes the default value of its option.
+
+mod file;
+mod keys;
+mod print;
+mod variables;
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+use clap::{ArgMatches, Command, parser::ValueSource};
+
+use self::keys::{Key, Keys};
+pub(crate) use self::{
+    file::usual_file,
+    print::{print_defaults, print_settings},
+};
+
+/// Where a setting comes from, if not from the command line.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    File { file: PathBuf, line: usize },
+    Variable(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { file, line } => write!(f, "{}:{line}", file.display()),
+            Self::Variable(name) => f.write_str(name),
+        }
+    }
+}
+
+/// What a setting is set to.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    /// As on the command line. More than one only if the option is repeatable.
+    pub(crate) values: Vec<String>,
+    pub(crate) source: Source,
+}
+
+/// The settings of the file and of the environment, each checked, by their keys.
+#[derive(Debug, Default)]
+pub(crate) struct Settings(BTreeMap<String, Setting>);
+
+impl Settings {
+    /// Reads the settings of the environment, and of the file that the command line or the environment names, or else
+    /// of the usual one if that exists. `serve` has all options.
+    ///
+    /// # Errors
+    /// A line that says what is wrong and where, for an unknown setting with the nearest known one.
+    pub(crate) fn load(serve: &Command, file: Option<PathBuf>) -> Result<Self, String> {
+        let keys = Keys::of(serve);
+        let variables = variables::read(&keys, std::env::vars_os())?;
+        let file = file.or(variables.file).or_else(usual_file);
+        let from_file = file.map_or_else(|| Ok(Vec::new()), |file| file::read(&keys, &file))?;
+        let mut settings = Self::checked(&keys, from_file)?;
+        let of_environment = Self::checked(&keys, variables.settings)?;
+        settings.remove_conflicting_with(&keys, of_environment.0.keys());
+        settings.0.extend(of_environment.0);
+        Ok(settings)
+    }
+
+    /// Reads the settings of one file alone.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub(crate) fn of_file(serve: &Command, file: &std::path::Path) -> Result<Self, String> {
+        let keys = Keys::of(serve);
+        Self::checked(&keys, file::read(&keys, file)?)
+    }
+
+    /// Checks the settings of one source.
+    fn checked(keys: &Keys, settings: Vec<(Key, Setting)>) -> Result<Self, String> {
+        let mut checked = BTreeMap::new();
+        for (key, setting) in settings {
+            key.check(&setting.values).map_err(|what| format!("{}: {}: {what}", setting.source, key.name))?;
+            if let Some(other) = keys.conflicting(&key.name, &setting).find(|other| checked.contains_key(*other)) {
+                let Setting { source, .. } = &setting;
+                return Err(format!("{source}: {} has no effect beside {other}; remove one of the two", key.name));
+            }
+            checked.insert(key.name.clone(), setting);
+        }
+        Ok(Self(checked))
+    }
+
+    /// Removes what cannot be used with the settings of a later source.
+    fn remove_conflicting_with<'a>(&mut self, keys: &Keys, later: impl Iterator<Item = &'a String>) {
+        for later in later {
+            self.0.retain(|name, setting| !keys.conflicting(name, setting).any(|other| other == later));
+        }
+    }
+
+    /// Removes what the command line replaces: its own options, and what cannot be used with them.
+    pub(crate) fn remove_replaced(&mut self, command: &Command, given: &ArgMatches) {
+        let keys = Keys::of(command);
+        self.0.retain(|name, setting| {
+            let conflicting = keys.conflicting(name, setting).filter_map(|other| keys.get(other));
+            let mut ids = keys.get(name).into_iter().chain(conflicting).flat_map(Key::ids);
+            !ids.any(|id| is_given(given, id))
+        });
+    }
+
+    /// Returns the command with these settings as the defaults of its options.
+    pub(crate) fn as_defaults_of(&self, mut command: Command) -> Command {
+        let keys = Keys::of(&command);
+        for (name, setting) in &self.0 {
+            if let Some((id, values)) = keys.get(name).and_then(|key| key.default_of(&setting.values)) {
+                command = command.mut_arg(id, |option| option.default_values(values));
+            }
+        }
+        command
+    }
+
+    /// Removes a setting that does not count.
+    pub(crate) fn remove(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+
+    /// Returns a setting by its key.
+    fn get(&self, key: &str) -> Option<&Setting> {
+        self.0.get(key)
+    }
+
+    /// Returns the number of settings.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Returns whether an option is on the command line. A command without it has it not.
+pub(crate) fn is_given(matches: &ArgMatches, id: &str) -> bool {
+    matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
+}
