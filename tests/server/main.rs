@@ -12,6 +12,7 @@ mod lifetimes;
 mod listeners;
 mod loopback;
 mod panics;
+mod reconfigured;
 mod requests;
 mod tasks;
 #[cfg(feature = "tls")]

@@ -9,6 +9,7 @@
 //! | `memory.rs` | how much memory peers may make the program use |
 //! | `options/` | the command line's options |
 //! | `redirect.rs` | the server for plain HTTP: redirects to https, and the challenges of ACME |
+//! | `reload.rs` | using the settings anew while the chat runs |
 //! | `serving.rs` | what is served, and until when |
 //! | `small_file.rs` | reading files that others may replace |
 //! | `tls/` | certificates |
@@ -22,6 +23,7 @@ pub(crate) mod hsts;
 pub(crate) mod memory;
 pub(crate) mod options;
 pub(crate) mod redirect;
+pub(crate) mod reload;
 pub(crate) mod serving;
 mod small_file;
 pub(crate) mod tls;

@@ -4,7 +4,6 @@ use std::{
     convert::Infallible,
     io::{self, ErrorKind},
     net::SocketAddr,
-    path::PathBuf,
     sync::mpsc,
     thread,
     time::SystemTime,
@@ -25,7 +24,6 @@ use super::{
 use crate::print_line;
 
 /// A service, and where it is served.
-#[derive(Debug)]
 pub(crate) struct Service {
     /// The name in the output.
     name: &'static str,
@@ -39,17 +37,21 @@ pub(crate) struct Service {
     tls: Option<Reloader>,
     /// When to send Strict-Transport-Security.
     pub(crate) hsts: Option<Policy>,
+    /// What SIGHUP does, if not only to load the certificates.
+    pub(crate) reload: Option<Reload>,
 }
 
+/// Uses the settings anew, and returns where the certificates are.
+type Reload = Box<dyn FnMut(&Remote) -> Option<Source> + Send>;
+
 impl Service {
-    /// Loads the certificates. `kept` is the file for one of the program's own making; without it that is lost at the
-    /// end.
+    /// Loads the certificates.
     ///
     /// # Errors
     /// A line that says what is wrong.
-    pub(crate) fn new(name: &'static str, options: &Options, kept: Option<PathBuf>) -> Result<Self, String> {
+    pub(crate) fn new(name: &'static str, options: &Options, certificates: Option<Source>) -> Result<Self, String> {
         let mut notes = Vec::new();
-        let tls = match options.tls.source(&options.listen, kept) {
+        let tls = match certificates {
             Some(source) => {
                 let is_own = matches!(source, Source::SelfSigned(_));
                 let reloader = source.load_first(SystemTime::now())?;
@@ -65,7 +67,15 @@ impl Service {
             }
             None => None,
         };
-        Ok(Self { name, listen: options.listen.clone(), notes, redirect: None, tls, hsts: options.hsts_policy() })
+        Ok(Self {
+            name,
+            listen: options.listen.clone(),
+            notes,
+            redirect: None,
+            tls,
+            hsts: options.hsts_policy(),
+            reload: None,
+        })
     }
 
     /// Binds the servers, prints their URLs and the notes, and runs them until a signal stops them. A second signal
@@ -81,9 +91,10 @@ impl Service {
         if let Err(error) = raise_descriptor_limit() {
             log::warn!("the limit of open files cannot be raised: {error}");
         }
-        let Self { name, listen, notes, redirect, tls, hsts } = self;
-        // Without certificates SIGHUP ends the program, as it ends others when their terminal is closed.
-        let handled = if tls.is_some() { &[SIGINT, SIGTERM, SIGHUP][..] } else { &[SIGINT, SIGTERM] };
+        let Self { name, listen, notes, redirect, tls, hsts, mut reload } = self;
+        // With nothing to reload SIGHUP ends the program, as it ends others when their terminal is closed.
+        let handled =
+            if tls.is_some() || reload.is_some() { &[SIGINT, SIGTERM, SIGHUP][..] } else { &[SIGINT, SIGTERM] };
         let signals = Signals::new(handled).map_err(|error| format!("cannot install signal handlers: {error}"))?;
         config.tls = tls.as_ref().map(|tls| tls.in_use().config.clone());
         if redirect.is_some() {
@@ -101,7 +112,7 @@ impl Service {
         let mut lines = greetings(name, server.local_addrs(), tls.is_some());
         let make_app = move |remote: &Remote| Hsts { app: make_app(remote), policy: hsts.clone() };
         let server = start(server, make_app)?;
-        let (reload, reloads) = mpsc::channel();
+        let (certificates, reloads) = mpsc::channel();
         if let Some(tls) = tls {
             let remote = server.remote().clone();
             let run = move || exit_on_panic("the reloading of certificates", || tls.run(&reloads, &remote));
@@ -113,6 +124,12 @@ impl Service {
             lines.extend(redirect_greetings(&redirect, server.local_addrs()));
             servers.push(start(server, move |_| redirect.clone())?);
         }
+        let remote = servers[0].remote().clone();
+        let reload = move || {
+            let source = reload.as_mut().and_then(|reload| reload(&remote));
+            // Nobody receives it without certificates, or once the server has stopped.
+            let _ = certificates.send(source);
+        };
         handle_signals(signals, servers.iter().map(Running::stopper).collect(), reload);
         lines.extend(notes);
         lines.push("Ctrl-C stops it".to_owned());
@@ -131,14 +148,13 @@ fn start<A: App<Told = Infallible>>(
     server.start(make_app).map_err(|error| format!("cannot start the server: {error}"))
 }
 
-/// Stops all servers at the first signal, and ends the process at the second. SIGHUP reloads the certificates.
-fn handle_signals(mut signals: Signals, stoppers: Vec<Stopper>, reload: mpsc::Sender<()>) {
+/// Stops all servers at the first signal, and ends the process at the second. SIGHUP reloads.
+fn handle_signals(mut signals: Signals, stoppers: Vec<Stopper>, mut reload: impl FnMut() + Send + 'static) {
     thread::spawn(move || {
         let mut is_stopping = false;
         for signal in signals.forever() {
             if signal == SIGHUP {
-                // Nobody receives it once the server has stopped.
-                let _ = reload.send(());
+                reload();
             } else if is_stopping {
                 // The shell's exit status for a program that a signal ended.
                 std::process::exit(128 + signal);

@@ -10,6 +10,7 @@ mod limits;
 mod listeners;
 mod reactor;
 mod redirect;
+mod reload;
 mod settings;
 mod support;
 mod tls;

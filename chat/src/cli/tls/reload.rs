@@ -108,9 +108,9 @@ impl Reloader {
         }
     }
 
-    /// Looks at the files once a minute, and whenever a signal arrives, until the sender of signals is gone. Gives new
-    /// certificates to the server.
-    pub(crate) fn run(mut self, signals: &Receiver<()>, remote: &Remote) {
+    /// Looks at the files once a minute, and whenever it is told to, until the sender is gone. Gives new certificates to
+    /// the server. May be told of other files; those in use remain if the others cannot be used.
+    pub(crate) fn run(mut self, wishes: &Receiver<Option<Source>>, remote: &Remote) {
         let mut wait = PERIOD;
         let mut warned: Option<Instant> = None;
         loop {
@@ -118,8 +118,12 @@ impl Reloader {
                 self.warn_of_expiry(SystemTime::now());
                 warned = Some(Instant::now());
             }
-            let at_once = match signals.recv_timeout(wait) {
-                Ok(()) => true,
+            let mut before = None;
+            let at_once = match wishes.recv_timeout(wait) {
+                Ok(source) => {
+                    before = source.map(|source| std::mem::replace(&mut self.source, source));
+                    true
+                }
                 Err(RecvTimeoutError::Timeout) => false,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
@@ -133,6 +137,9 @@ impl Reloader {
                     warned = None;
                 }
                 Look::Refused(why) => {
+                    if let Some(before) = before {
+                        self.source = before;
+                    }
                     log::error!("the certificates are not replaced, those in use remain: {why}");
                 }
             }
