@@ -6,9 +6,8 @@ use clap::{Arg, ArgMatches, Command};
 use textwrap::WordSplitter;
 
 use super::{
-    Settings,
     keys::{Form, Key, Keys, TRUE},
-    needs_restart,
+    settings::{Settings, needs_restart},
 };
 
 /// Returns a file of settings with a comment for each, all of them commented out.
