@@ -16,7 +16,7 @@ use switchboard::{
 use switchboard_chat::{ChatService, Data, Origin};
 
 use cli::{
-    config, connect, data,
+    config, connect, control, data,
     options::{Cli, Command, ConfigCommand, Options, Recipients, ServeOptions, UsageError},
     reload::Reload,
     serving::Service,
@@ -37,6 +37,9 @@ fn main() -> ExitCode {
     let done = match command.unwrap_or_else(|| Command::Serve(Box::new(serve))) {
         Command::Serve(options) => serve_chat(*options),
         Command::Config { command } => return configure(command),
+        Command::Stop { wait, data } => control::stop(&data, wait),
+        Command::Reload(data) => control::reload(&data),
+        Command::Infos { json, data } => control::print_infos(&data, json),
         Command::User(options) => users::run(&options),
         Command::Backup { file, force, data } => data::back_up(&file, force, &data),
         Command::Check { file, data } => data::check(file.as_deref(), &data),
@@ -109,6 +112,7 @@ fn serve_chat(serve: ServeOptions) -> Result<(), String> {
     let mut service = Service::new("chat", &serve.options, serve.certificates())?;
     service.redirect = redirect;
     service.hsts = serve.hsts_policy();
+    service.pid_file = serve.chat.pid_file.clone();
     service.notes.push(place_of(&data));
     if !has_url {
         service.notes.push(
@@ -116,10 +120,14 @@ fn serve_chat(serve: ServeOptions) -> Result<(), String> {
                 .to_owned(),
         );
     }
-    if let Some(file) = &serve.file {
+    if let Some(file) = serve.file.clone() {
         service.notes.push(format!("settings in {}; SIGHUP reloads them", file.display()));
         let mut reload = Reload::new(Arc::clone(&chat), serve);
+        service.settings = Some(file);
         service.reload = Some(Box::new(move |remote| reload.run(remote)));
+    }
+    if let Data::Folder(folder) = data {
+        service.data = Some(std::path::absolute(&folder).unwrap_or(folder));
     }
     service.run(server_config, move |remote| chat.app(remote))
 }

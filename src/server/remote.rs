@@ -260,6 +260,11 @@ impl<T> Remote<T> {
         self.open.iter().map(|open| open.load(Relaxed)).sum()
     }
 
+    /// Returns how many connections are open on each worker.
+    pub fn connections_of_workers(&self) -> impl Iterator<Item = usize> {
+        self.open.iter().map(|open| open.load(Relaxed))
+    }
+
     /// Returns an empty batch of commands, to post many at once.
     #[must_use]
     pub fn batch(&self) -> Batch {

@@ -1,6 +1,6 @@
 //! Using the settings anew while the chat runs: at SIGHUP, if there is a file of them.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use switchboard::Remote;
 use switchboard_chat::ChatService;
@@ -10,7 +10,7 @@ use super::{
     options::{Cli, ServeOptions},
     tls::reload::Source,
 };
-use crate::{print_line, set_log_level};
+use crate::set_log_level;
 
 /// The chat, and the options in force.
 #[derive(Debug)]
@@ -24,19 +24,11 @@ impl Reload {
         Self { chat, options }
     }
 
-    /// Reads the settings, and uses those that can be replaced. Says which these are, and which need a restart. If
-    /// anything is wrong, nothing is replaced. Returns where the certificates are from now on, if there are any.
-    pub(crate) fn run(&mut self, remote: &Remote) -> Option<Source> {
-        match self.try_run(remote) {
-            Ok((answer, certificates)) => {
-                print_line(io::stderr(), &format!("switchboard: {answer}"));
-                certificates
-            }
-            Err(why) => {
-                print_line(io::stderr(), &format!("switchboard: nothing is reloaded: {why}"));
-                None
-            }
-        }
+    /// Reads the settings, and uses those that can be replaced. If anything is wrong, nothing is replaced. Returns a
+    /// line that says what was replaced and what needs a restart, and where the certificates are from now on, if there
+    /// are any.
+    pub(crate) fn run(&mut self, remote: &Remote) -> (String, Option<Source>) {
+        self.try_run(remote).unwrap_or_else(|why| (format!("nothing is reloaded: {why}"), None))
     }
 
     fn try_run(&mut self, remote: &Remote) -> Result<(String, Option<Source>), String> {

@@ -4,6 +4,7 @@
 mod attacks;
 mod command;
 mod connect;
+mod control;
 mod data;
 mod durability;
 mod limits;

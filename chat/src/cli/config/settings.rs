@@ -118,7 +118,7 @@ pub(crate) fn needs_restart(key: &str) -> bool {
 
 /// The settings that cannot be replaced while the chat runs: what the listeners, the threads and their memory are made
 /// of, the data, and the address at which browsers reach the chat.
-const NEED_RESTART: [&str; 16] = [
+const NEED_RESTART: [&str; 17] = [
     "acme-webroot",
     "data",
     "deflate",
@@ -131,6 +131,7 @@ const NEED_RESTART: [&str; 16] = [
     "max-connections",
     "max-memory",
     "max-queued-bytes",
+    "pid-file",
     "public-url",
     "reserved-descriptors",
     "tls-self-signed",

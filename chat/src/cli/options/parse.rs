@@ -105,6 +105,9 @@ impl Cli {
                 | Command::Backup { .. }
                 | Command::Check { .. }
                 | Command::Connect(_)
+                | Command::Stop { .. }
+                | Command::Reload(_)
+                | Command::Infos { .. }
                 | Command::Config { command: ConfigCommand::Check { .. } | ConfigCommand::Defaults },
             ) => Ok(()),
         };
@@ -157,7 +160,11 @@ impl Command {
                 Some(&mut options.chat.data)
             }
             Self::User(options) => Some(&mut options.data),
-            Self::Backup { data, .. } | Self::Check { data, .. } => Some(&mut data.data),
+            Self::Backup { data, .. }
+            | Self::Check { data, .. }
+            | Self::Stop { data, .. }
+            | Self::Reload(data)
+            | Self::Infos { data, .. } => Some(&mut data.data),
             Self::Connect(_) | Self::Echo(_) | Self::Broadcast { .. } | Self::Config { .. } => None,
         }
     }

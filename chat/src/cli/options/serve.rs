@@ -23,7 +23,7 @@ pub(crate) struct ServeOptions {
     #[command(flatten)]
     pub(crate) options: Options,
     #[command(flatten)]
-    pub(super) chat: ChatOptions,
+    pub(crate) chat: ChatOptions,
     #[command(flatten)]
     plain: RedirectOptions,
     #[command(flatten)]
@@ -38,11 +38,14 @@ pub(crate) struct ServeOptions {
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Chat")]
-pub(super) struct ChatOptions {
+pub(crate) struct ChatOptions {
     /// Folder for accounts, rooms and messages, or :memory: to keep nothing after the program ends [default: the folder
     /// switchboard in the user's data directory]
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
+    /// File to write the number of the process to, once the chat listens; removed when it ends
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pid_file: Option<PathBuf>,
     /// Public URL of the chat, such as https://chat.example; with https, its cookies are Secure [default: none;
     /// browsers can use localhost or an IP address]
     #[arg(long, value_name = "ORIGIN", value_parser = values::public_url)]

@@ -1,7 +1,10 @@
 //! Replacing certificates while the program runs: at a signal, and when their files have changed.
 
 use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -24,6 +27,8 @@ pub(crate) enum Source {
 pub(crate) struct Reloader {
     source: Source,
     in_use: Loaded,
+    /// The certificates in use, for people.
+    lines: Arc<Mutex<Vec<String>>>,
     /// The files that are in use, or that were refused.
     handled: Seen,
     /// The files when they were last looked at.
@@ -54,7 +59,8 @@ impl Source {
     pub(crate) fn load_first(mut self, now: SystemTime) -> Result<Reloader, String> {
         let contents = self.read()?;
         let (in_use, seen) = (self.load(&contents, now)?, Ok(contents.hash()));
-        Ok(Reloader { source: self, in_use, handled: seen.clone(), last: seen })
+        let lines = Arc::new(Mutex::new(lines_of(&in_use)));
+        Ok(Reloader { source: self, in_use, lines, handled: seen.clone(), last: seen })
     }
 
     fn read(&self) -> Result<Contents, String> {
@@ -83,6 +89,11 @@ impl Reloader {
         &self.in_use
     }
 
+    /// Returns the certificates in use, for people, as they are at any time.
+    pub(crate) fn lines(&self) -> Arc<Mutex<Vec<String>>> {
+        Arc::clone(&self.lines)
+    }
+
     /// Looks at the files. A change counts once two looks have found the same: until then somebody may be writing them,
     /// and a chain of which a part is missing cannot be told from a whole one. If `at_once`, the files are used as they
     /// are, also if they are the same as before.
@@ -102,6 +113,7 @@ impl Reloader {
         match contents.and_then(|contents| self.source.load(&contents, now)) {
             Ok(loaded) => {
                 self.in_use = loaded;
+                *self.lines.lock().unwrap_or_else(PoisonError::into_inner) = lines_of(&self.in_use);
                 Look::Replaced(self.in_use.config.clone())
             }
             Err(why) => Look::Refused(why),
@@ -148,8 +160,8 @@ impl Reloader {
 
     /// Logs the certificates in use, and keys that everybody can read.
     pub(crate) fn log_certificates(&self) {
-        for (file, certificate) in &self.in_use.certificates {
-            log::info!("TLS: {file}, {certificate}");
+        for line in lines_of(&self.in_use) {
+            log::info!("TLS: {line}");
         }
         if let Source::Files(files) = &self.source {
             for key in files.exposed_keys() {
@@ -166,6 +178,10 @@ impl Reloader {
             }
         }
     }
+}
+
+fn lines_of(loaded: &Loaded) -> Vec<String> {
+    loaded.certificates.iter().map(|(file, certificate)| format!("{file}, {certificate}")).collect()
 }
 
 /// The time between two looks at the files.
