@@ -13,6 +13,7 @@ mod listeners;
 mod loopback;
 mod panics;
 mod requests;
+mod slow;
 mod tasks;
 #[cfg(feature = "tls")]
 mod tls;
