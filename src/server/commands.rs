@@ -36,6 +36,9 @@ impl<A: App> Worker<A> {
 
     /// Tells the app of connections for which nothing waits any more.
     pub(super) fn run_drained(&mut self) {
+        for (key, count) in self.hub.links.take_missed() {
+            self.with_open(key, |app, peer, context| app.missed(peer, count, context));
+        }
         for key in self.hub.links.take_drained() {
             self.with_open(key, |app, peer, context| app.drained(peer, context));
         }
@@ -62,7 +65,7 @@ impl<A: App> Worker<A> {
             }
             Command::Send(key, message) => self.hub.send_unsolicited(key, &message),
             Command::Answer(key, message) => self.hub.answer(key, &message),
-            Command::Subscribe(key, topic) => self.hub.subscribe(key, &topic),
+            Command::Subscribe(key, topic, policy) => self.hub.subscribe(key, &topic, policy),
             Command::Unsubscribe(key, topic) => self.hub.unsubscribe(key, &topic),
             Command::Close(key, code, reason) => {
                 if self.hub.close(key, Some(CloseFrame { code, reason: &reason })).is_err() {

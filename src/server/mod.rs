@@ -30,6 +30,7 @@
 //! | `topics.rs`, `fanout.rs` | subscriptions, the publication logs of a turn, and their delivery |
 //! | `links.rs` | the outgoing halves of all connections, and all that is written to sockets |
 //! | `link.rs`, `outbox.rs` | the outgoing half of one connection, and the bytes that the kernel did not take |
+//! | `droppable.rs` | publications among those bytes that later ones replace |
 //! | `state.rs` | every state of a connection, and every step from one to the next |
 //! | `bind_error.rs` | [`BindError`]: why a server cannot be bound |
 //! | `bounds.rs` | how many bytes may wait for one peer, and how many a worker keeps for all |
@@ -50,6 +51,7 @@ mod context;
 mod date;
 mod deadlines;
 mod decision;
+mod droppable;
 mod ending;
 mod eviction;
 mod fanout;

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use super::{Config, inbound::Mail};
+use super::{Config, SlowSubscriber, inbound::Mail};
 #[cfg(feature = "tls")]
 use crate::reactor::TlsConfig;
 use crate::{
@@ -95,7 +95,7 @@ pub(super) enum Command {
     Publish(Arc<[Publication]>),
     Send(Key, Prepared),
     Answer(Key, Prepared),
-    Subscribe(Key, Box<str>),
+    Subscribe(Key, Box<str>, Option<SlowSubscriber>),
     Unsubscribe(Key, Box<str>),
     Close(Key, CloseCode, Box<str>),
     /// Closes a connection, and reads nothing more from it.
@@ -315,7 +315,13 @@ impl<T> Remote<T> {
     /// Subscribes one connection to `topic`. Of this thread's publications, it gets those after this call and none from
     /// before.
     pub fn subscribe(&self, id: ConnectionId, topic: &str) {
-        self.post(id, Command::Subscribe(id.key, topic.into()));
+        self.post(id, Command::Subscribe(id.key, topic.into(), None));
+    }
+
+    /// As [`subscribe`](Self::subscribe), with a policy for this connection in this topic: see
+    /// [`Context::subscribe_with`](super::Context::subscribe_with).
+    pub fn subscribe_with(&self, id: ConnectionId, topic: &str, policy: SlowSubscriber) {
+        self.post(id, Command::Subscribe(id.key, topic.into(), Some(policy)));
     }
 
     /// Unsubscribes one connection from `topic`.
@@ -441,7 +447,12 @@ impl Batch {
 
     /// Adds a [`Remote::subscribe`].
     pub fn subscribe(&mut self, id: ConnectionId, topic: &str) {
-        self.add(id, Command::Subscribe(id.key, topic.into()));
+        self.add(id, Command::Subscribe(id.key, topic.into(), None));
+    }
+
+    /// Adds a [`Remote::subscribe_with`].
+    pub fn subscribe_with(&mut self, id: ConnectionId, topic: &str, policy: SlowSubscriber) {
+        self.add(id, Command::Subscribe(id.key, topic.into(), Some(policy)));
     }
 
     /// Adds a [`Remote::unsubscribe`].

@@ -14,6 +14,7 @@ mod loopback;
 mod panics;
 mod reconfigured;
 mod requests;
+mod slow;
 mod tasks;
 #[cfg(feature = "tls")]
 mod tls;
