@@ -4,6 +4,8 @@
 #[expect(dead_code, reason = "its tests do not call `main`")]
 mod tested_lobby;
 
+mod reconfigured;
+
 use std::{
     cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind},
