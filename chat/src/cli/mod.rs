@@ -14,6 +14,7 @@
 //! | `removed_file.rs` | files that are there while the program runs |
 //! | `serving.rs` | what is served, and until when |
 //! | `small_file.rs` | reading files that others may replace |
+//! | `systemd.rs` | what a supervisor is told |
 //! | `tls/` | certificates |
 //! | `users.rs` | `switchboard user` |
 //! | `values.rs` | the values of options |
@@ -30,6 +31,7 @@ pub(crate) mod reload;
 mod removed_file;
 pub(crate) mod serving;
 mod small_file;
+mod systemd;
 pub(crate) mod tls;
 pub(crate) mod users;
 mod values;

@@ -22,6 +22,7 @@ use super::{
     options::Options,
     redirect::Redirect,
     removed_file::RemovedFile,
+    systemd,
     tls::reload::{Reloader, Source},
 };
 use crate::print_line;
@@ -105,8 +106,8 @@ impl Service {
         }
         let Self { name, listen, notes, redirect, tls, hsts, reload, pid_file, settings, data } = self;
         // With nothing to reload SIGHUP ends the program, as it ends others when their terminal is closed.
-        let handled =
-            if tls.is_some() || reload.is_some() { &[SIGINT, SIGTERM, SIGHUP][..] } else { &[SIGINT, SIGTERM] };
+        let reloads = tls.is_some() || reload.is_some() || systemd::is_there();
+        let handled = if reloads { &[SIGINT, SIGTERM, SIGHUP][..] } else { &[SIGINT, SIGTERM] };
         let signals = Signals::new(handled).map_err(|error| format!("cannot install signal handlers: {error}"))?;
         config.tls = tls.as_ref().map(|tls| tls.in_use().config.clone());
         if redirect.is_some() {
@@ -129,11 +130,11 @@ impl Service {
         let mut addresses = server.local_addrs().to_vec();
         let make_app = move |remote: &Remote| Hsts { app: make_app(remote), policy: hsts.clone() };
         let server = start(server, make_app)?;
-        let (wishes, reloads) = mpsc::channel();
+        let (wishes, received) = mpsc::channel();
         let certificates = tls.as_ref().map(Reloader::lines);
         if let Some(tls) = tls {
             let remote = server.remote().clone();
-            let run = move || exit_on_panic("the reloading of certificates", || tls.run(&reloads, &remote));
+            let run = move || exit_on_panic("the reloading of certificates", || tls.run(&received, &remote));
             let thread = thread::Builder::new().name("switchboard-tls".to_owned());
             thread.spawn(run).map_err(|error| format!("cannot start a thread: {error}"))?;
         }
@@ -164,6 +165,7 @@ impl Service {
         lines.extend(notes);
         lines.push("Ctrl-C stops it".to_owned());
         print_line(io::stdout(), &lines.join("\n"));
+        systemd::ready();
         for server in servers {
             server.join().map_err(|error| format!("the server failed: {error}"))?;
         }
@@ -192,11 +194,13 @@ struct Manager {
 
 impl Manager {
     fn stop(&self) {
+        systemd::stopping();
         self.stoppers.iter().for_each(Stopper::stop);
     }
 
     /// Uses the settings and the certificates anew. Returns what was replaced.
     fn reload(&mut self) -> String {
+        systemd::reloading();
         let reloaded = self.reload.as_mut().map(|reload| reload(&self.remote));
         let (answer, source) = match (reloaded, &self.certificates) {
             (Some(reloaded), _) => reloaded,
@@ -206,6 +210,7 @@ impl Manager {
         // Nobody receives it without certificates, or once the server has stopped.
         let _ = self.wishes.send(source);
         self.process.reloaded(answer.clone());
+        systemd::ready();
         answer
     }
 

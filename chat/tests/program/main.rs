@@ -14,4 +14,5 @@ mod redirect;
 mod reload;
 mod settings;
 mod support;
+mod systemd;
 mod tls;
