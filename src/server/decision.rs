@@ -7,7 +7,7 @@ use super::{
     inbound::{Decision, Mail},
 };
 use crate::{
-    Rejection,
+    Delivery, Limits, Rejection,
     reactor::{Key, Mailbox},
 };
 
@@ -29,6 +29,10 @@ pub struct Acceptance {
     pub headers: Vec<(String, String)>,
     /// The client's address if another one sent the request for it.
     pub counted_as: Option<IpAddr>,
+    /// How the app gets messages.
+    pub delivery: Delivery,
+    /// The limits of one message and frame; `None` if those of [`Config::limits`](super::Config::limits) hold.
+    pub limits: Option<Limits>,
 }
 
 impl Acceptance {
@@ -52,6 +56,22 @@ impl Acceptance {
     #[must_use]
     pub fn counted_as(mut self, address: IpAddr) -> Self {
         self.counted_as = Some(address);
+        self
+    }
+
+    /// With [`Delivery::Pieces`] the app gets each message in pieces as they arrive, by
+    /// [`App::piece`](super::App::piece) in place of [`App::message`](super::App::message): a long message takes no
+    /// memory. Default: [`Delivery::Messages`].
+    #[must_use]
+    pub fn delivery(mut self, delivery: Delivery) -> Self {
+        self.delivery = delivery;
+        self
+    }
+
+    /// Sets limits for the connection's messages and frames in place of [`Config::limits`](super::Config::limits).
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
         self
     }
 }

@@ -1,6 +1,7 @@
 //! Plain HTTP/1.1 on the same port: enough to serve a page and a small API.
 //!
-//! Supports GET, HEAD, OPTIONS, POST with a Content-Length or in chunks, and keep-alive. Handles one request at a time:
+//! Supports GET, HEAD, OPTIONS, POST and what the app asks for, bodies with a Content-Length or in chunks, and
+//! keep-alive. Handles one request at a time:
 //! pipelined requests wait until the response is given. Does not support streamed bodies.
 
 use std::{borrow::Cow, io::Write as _, net::SocketAddr, time::Duration};
@@ -14,8 +15,8 @@ use crate::{
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Request<'a> {
-    /// The method, target and header fields. The method is GET, HEAD, POST or OPTIONS. The server itself responds to
-    /// `OPTIONS *`.
+    /// The method, target and header fields. The method is GET, HEAD, POST, OPTIONS or one of
+    /// [`Config::extra_methods`]. The server itself responds to `OPTIONS *`.
     pub head: &'a RequestHead,
     /// The body, of [`Config::max_body_bytes`] at most; empty if the request has none. That of a request in chunks is
     /// decoded, and the trailer fields are dropped.
@@ -232,7 +233,7 @@ impl RequestStream {
             let handshake = ServerHandshake::from_request(&head)?;
             return Ok((used, Some(Incoming::WebSocket { head, handshake })));
         }
-        check_plain(&head)?;
+        check_plain(&head, config)?;
         let reader = BodyReader::new(&head, config.max_body_bytes, config.head)?;
         // RFC 9110 §10.1.1: it does not count in HTTP/1.0.
         let awaits_continue = head.version() == HttpVersion::Http11
@@ -273,7 +274,7 @@ fn has_field(headers: &[(Cow<'static, str>, Cow<'static, str>)], wanted: &str) -
 }
 
 /// Checks the requirements of RFC 9110 and 9112 for any request, except for those of its body.
-fn check_plain(head: &RequestHead) -> Result<(), Rejection> {
+fn check_plain(head: &RequestHead, config: &Config) -> Result<(), Rejection> {
     let refuse = |status: u16, why: &'static str| Err(Rejection::new(status).body(why));
     let mut hosts = head.values("host");
     match (hosts.next(), hosts.next()) {
@@ -282,15 +283,21 @@ fn check_plain(head: &RequestHead) -> Result<(), Rejection> {
         (Some(host), None) if host.is_empty() || head.host().is_some() => {}
         _ => return refuse(400, "a request needs exactly one valid Host\n"),
     }
-    if !matches!(head.method(), "GET" | "HEAD" | "POST" | "OPTIONS") {
-        return Err(Rejection::new(405).header("Allow", METHODS).body(format!("only {METHODS} are supported\n")));
+    let is_extra = || config.extra_methods.iter().any(|method| method == head.method());
+    if !matches!(head.method(), "GET" | "HEAD" | "POST" | "OPTIONS") && !is_extra() {
+        let methods = methods(config);
+        let why = format!("only {methods} are supported\n");
+        return Err(Rejection::new(405).header("Allow", methods).body(why));
     }
     let has = |name| head.values(name).next().is_some();
-    if head.method() == "POST" && !has("content-length") && !has("transfer-encoding") {
-        return refuse(411, "a POST needs a Content-Length or chunks\n");
+    if matches!(head.method(), "POST" | "PUT" | "PATCH") && !has("content-length") && !has("transfer-encoding") {
+        return refuse(411, "this method needs a Content-Length or chunks\n");
     }
     Ok(())
 }
 
-/// The methods that the server passes on to the app.
-pub(super) const METHODS: &str = "GET, HEAD, OPTIONS, POST";
+/// Returns the methods that the server passes on to the app, as a list for `Allow`.
+pub(super) fn methods(config: &Config) -> String {
+    let extra = config.extra_methods.iter().map(String::as_str);
+    ["GET", "HEAD", "OPTIONS", "POST"].into_iter().chain(extra).collect::<Vec<_>>().join(", ")
+}

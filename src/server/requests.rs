@@ -10,13 +10,13 @@ use log::{debug, trace};
 use super::{
     Acceptance, App, Context, Handshake, Request, Responder, Response, Verdict,
     addresses::TooMany,
-    http::{Incoming, METHODS, RequestStream, keeps_alive},
+    http::{Incoming, RequestStream, keeps_alive, methods},
     inbound::{Decision, Input},
     state::Step,
     worker::{TOO_MANY_FROM_ADDRESS, Worker},
 };
 use crate::{
-    Delivery, Escaped, Rejection, ServerHandshake,
+    Escaped, Rejection, ServerHandshake,
     reactor::{Key, Socket},
 };
 
@@ -36,7 +36,7 @@ impl<A: App> Worker<A> {
                 trace!("{}: {} {}", self.hub.id(key), Escaped::new(head.method()), Escaped::new(head.target()));
                 let responder = Responder::new(Arc::clone(&self.mailbox), key);
                 if head.path() == "*" {
-                    return responder.send(Response::new(204).header("Allow", METHODS));
+                    return responder.send(Response::new(204).header("Allow", methods(&self.config)));
                 }
                 self.app.request(&Request { head: &head, body: &body, peer: from, is_tls, client_names }, responder);
             }
@@ -117,8 +117,8 @@ impl<A: App> Worker<A> {
         let accepted = handshake.accept(
             acceptance.subprotocol.as_deref(),
             &headers,
-            self.config.limits,
-            Delivery::Messages,
+            acceptance.limits.unwrap_or(self.config.limits),
+            acceptance.delivery,
             &mut out,
         );
         let connection = match accepted {

@@ -12,6 +12,7 @@ mod lifetimes;
 mod listeners;
 mod loopback;
 mod panics;
+mod pieces;
 mod requests;
 mod slow;
 mod tasks;
