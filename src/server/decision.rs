@@ -3,8 +3,9 @@
 use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
 use super::{
-    Response,
+    Response, ResponseBody,
     inbound::{Decision, Mail},
+    response_body::{Flow, FlowEnd},
 };
 use crate::{
     Delivery, Limits, Rejection,
@@ -90,6 +91,15 @@ impl Responder {
         self
     }
 
+    /// Sends the head of the response, and returns its body, to be written as it is made. The response's own body is
+    /// dropped. The head has no Content-Length; Transfer-Encoding is added.
+    pub fn stream(mut self, response: Response) -> ResponseBody {
+        let flow = Arc::new(Flow::default());
+        let end = flow.end();
+        let channel = self.0.take().expect("a responder is used once");
+        ResponseBody::new(channel.begin(response, end), flow)
+    }
+
     /// Sends the response. Does nothing if the client is gone.
     pub fn send(mut self, response: Response) {
         if let Some(channel) = self.0.take() {
@@ -171,6 +181,13 @@ impl<P: Send, T: Send> DecisionMailbox<P> for Mailbox<Mail<P, T>> {
 trait Deliver: Send {
     fn add_header(&mut self, name: Cow<'static, str>, value: Cow<'static, str>);
     fn deliver(self: Box<Self>, response: Response);
+    fn begin(self: Box<Self>, response: Response, flow: FlowEnd) -> Box<dyn BodyChannel>;
+}
+
+/// The channel back to the worker for the body of a response.
+pub(super) trait BodyChannel: Send {
+    fn write(&self, piece: Vec<u8>);
+    fn end(&self, is_whole: bool);
 }
 
 struct Channel<P: Send + 'static> {
@@ -185,9 +202,31 @@ impl<P: Send + 'static> Deliver for Channel<P> {
         self.headers.push((name, value));
     }
 
-    fn deliver(self: Box<Self>, response: Response) {
-        let Self { mailbox, key, headers } = *self;
-        let response = headers.into_iter().fold(response, |response, (name, value)| response.header(name, value));
-        mailbox.decide(key, Decision::Respond(response));
+    fn deliver(mut self: Box<Self>, response: Response) {
+        let response = self.with_headers(response);
+        self.mailbox.decide(self.key, Decision::Respond(response));
+    }
+
+    fn begin(mut self: Box<Self>, response: Response, flow: FlowEnd) -> Box<dyn BodyChannel> {
+        let response = self.with_headers(response);
+        self.mailbox.decide(self.key, Decision::Begin(response, flow));
+        self
+    }
+}
+
+impl<P: Send + 'static> Channel<P> {
+    fn with_headers(&mut self, response: Response) -> Response {
+        let headers = std::mem::take(&mut self.headers);
+        headers.into_iter().fold(response, |response, (name, value)| response.header(name, value))
+    }
+}
+
+impl<P: Send + 'static> BodyChannel for Channel<P> {
+    fn write(&self, piece: Vec<u8>) {
+        self.mailbox.decide(self.key, Decision::Body(piece));
+    }
+
+    fn end(&self, is_whole: bool) {
+        self.mailbox.decide(self.key, Decision::EndBody { is_whole });
     }
 }

@@ -1,11 +1,12 @@
 //! Plain HTTP/1.1 on the same port: enough to serve a page and a small API.
 //!
 //! Supports GET, HEAD, OPTIONS, POST and what the app asks for, bodies with a Content-Length or in chunks, and
-//! keep-alive. Handles one request at a time:
-//! pipelined requests wait until the response is given. Does not support streamed bodies.
+//! keep-alive. Handles one request at a time: pipelined requests wait until the response is given. Request bodies are
+//! read whole; those of responses may be written while they are made (`response_body.rs`).
 
 use std::{borrow::Cow, io::Write as _, net::SocketAddr, time::Duration};
 
+use super::response_body::Framing;
 use crate::{
     BodyReader, HttpVersion, InvalidHeader, Rejection, RequestHead, RequestReader, ServerHandshake, reactor::Tick,
     reason_phrase, server::Config,
@@ -91,27 +92,61 @@ impl Response {
         self.body.len() + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     }
 
-    /// Returns the response as bytes for the wire, with this `date`. After it, the connection is kept without a request
-    /// for `keep_alive`; `None` closes it.
-    pub(super) fn encode(&self, keep_alive: Option<Duration>, head_only: bool, date: Option<&str>) -> Vec<u8> {
+    /// Checks that the head can be written.
+    pub(super) fn check(&self) -> Result<(), InvalidHeader> {
         if !(200..=599).contains(&self.status) {
-            log::error!("a response cannot be written: {}", InvalidHeader::Status(self.status));
-            return Self::text(500, "internal error\n").encode(keep_alive, head_only, date);
+            return Err(InvalidHeader::Status(self.status));
         }
         for (name, value) in &self.headers {
             let reserved = ["connection", "content-length", "keep-alive", "transfer-encoding"];
-            let checked = if reserved.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
-                Err(InvalidHeader::Reserved(name.to_string()))
-            } else {
-                InvalidHeader::check(name, value)
-            };
-            if let Err(error) = checked {
-                log::error!("a response cannot be written: {error}");
-                return Self::text(500, "internal error\n").encode(keep_alive, head_only, date);
+            if reserved.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
+                return Err(InvalidHeader::Reserved(name.to_string()));
             }
+            InvalidHeader::check(name, value)?;
         }
+        Ok(())
+    }
+
+    /// Returns how the end of a body that follows is found.
+    pub(super) fn framing(&self, head_only: bool, is_http10: bool) -> Framing {
+        match (self.has_body() && !head_only, is_http10) {
+            (false, _) => Framing::None,
+            (true, true) => Framing::UntilEnd,
+            (true, false) => Framing::Chunked,
+        }
+    }
+
+    fn has_body(&self) -> bool {
+        !matches!(self.status, 204 | 205 | 304)
+    }
+
+    /// Returns the response as bytes for the wire, with this `date`. After it, the connection is kept without a request
+    /// for `keep_alive`; `None` closes it.
+    pub(super) fn encode(&self, keep_alive: Option<Duration>, head_only: bool, date: Option<&str>) -> Vec<u8> {
+        if let Err(error) = self.check() {
+            log::error!("a response cannot be written: {error}");
+            return Self::text(500, "internal error\n").encode(keep_alive, head_only, date);
+        }
+        let body = if self.has_body() { &*self.body } else { b"" };
+        // RFC 9110 §8.6: 204 has no Content-Length; 304 has no body to give the length of.
+        let length = (!matches!(self.status, 204 | 304)).then(|| format!("Content-Length: {}\r\n", body.len()));
+        let mut out = self.encode_head(keep_alive, length.as_deref(), date);
+        if !head_only {
+            out.extend_from_slice(body);
+        }
+        out
+    }
+
+    /// Returns the head of a response, which [`check`](Self::check) has found right, as bytes for the wire. `framing` is
+    /// the field that tells how the end of the body is found.
+    pub(super) fn encode_head(
+        &self,
+        keep_alive: Option<Duration>,
+        framing: Option<&str>,
+        date: Option<&str>,
+    ) -> Vec<u8> {
         let mut out = Vec::with_capacity(256 + self.body.len());
-        let Self { status, headers, body } = self;
+        let Self { status, headers, .. } = self;
         // Writing to a Vec does not fail.
         let _ = write!(out, "HTTP/1.1 {status} {}\r\n", reason_phrase(*status));
         for (name, value) in headers {
@@ -120,11 +155,7 @@ impl Response {
         if let Some(date) = date.filter(|_| !has_field(headers, "date")) {
             let _ = write!(out, "Date: {date}\r\n");
         }
-        let body = if matches!(status, 204 | 205 | 304) { b"".as_slice() } else { body };
-        // RFC 9110 §8.6: 204 has no Content-Length; 304 has no body to give the length of.
-        if !matches!(status, 204 | 304) {
-            let _ = write!(out, "Content-Length: {}\r\n", body.len());
-        }
+        out.extend_from_slice(framing.unwrap_or_default().as_bytes());
         let connection = if keep_alive.is_some() { "keep-alive" } else { "close" };
         // RFC 9110 §7.8: the sender of Upgrade must list it in Connection.
         let upgrade = if has_field(headers, "upgrade") { ", Upgrade" } else { "" };
@@ -133,9 +164,6 @@ impl Response {
             let _ = write!(out, "Keep-Alive: timeout={seconds}\r\n");
         }
         out.extend_from_slice(b"\r\n");
-        if !head_only {
-            out.extend_from_slice(body);
-        }
         out
     }
 }

@@ -21,6 +21,7 @@
 //! | `inbound.rs` | the incoming half of one connection, and the mail of a worker |
 //! | `date.rs` | the Date of responses |
 //! | `securing.rs` | handshakes of TLS, and their share of a turn |
+//! | `response_body.rs` | [`ResponseBody`]: a response that is written while it is made |
 //! | `requests.rs` | from the HTTP request to the open connection |
 //! | `ending.rs` | how connections end, and how the server stops |
 //! | `tasks.rs` | [`TaskPool`]: threads for work that would block an event loop |
@@ -67,6 +68,7 @@ mod origin;
 mod outbox;
 mod remote;
 mod requests;
+mod response_body;
 mod securing;
 #[cfg(test)]
 mod simulation;
@@ -97,6 +99,7 @@ pub use decision::{Acceptance, Responder, Verdict};
 pub use forwarded::client_address;
 pub use http::{Request, Response};
 pub use remote::{Batch, ConnectionId, InvalidConnectionId, Remote};
+pub use response_body::ResponseBody;
 pub use tasks::{TaskPool, TaskPoolFull};
 pub use timers::TooManyTimers;
 pub use worker_context::WorkerContext;

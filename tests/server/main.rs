@@ -15,6 +15,7 @@ mod panics;
 mod pieces;
 mod requests;
 mod slow;
+mod streamed;
 mod tasks;
 #[cfg(feature = "tls")]
 mod tls;
