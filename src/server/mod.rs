@@ -82,7 +82,7 @@ mod worker_context;
 use std::{
     convert::Infallible,
     io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::{Builder, JoinHandle},
@@ -164,6 +164,39 @@ impl Server {
         }
         let bound = Listeners::bind(addresses, config.workers);
         let listeners = bound.map_err(|(address, error)| BindError::Address(address, error))?;
+        Ok(Self { listeners, config })
+    }
+
+    /// Takes listeners that exist: those of a service manager, which keeps them while the process is replaced, or those
+    /// of the process before. An [`OwnedFd`](std::os::fd::OwnedFd) becomes one by `TcpListener::from`.
+    ///
+    /// All workers accept from each of them: so that they take turns, they are not as even as those of
+    /// [`bind_all`](Self::bind_all). Connections that wait are served. Other handles to the same sockets stay open when
+    /// the server stops, and become non-blocking.
+    ///
+    /// ```
+    /// use std::net::TcpListener;
+    /// use switchboard::{Config, OriginPolicy, Server, apps::Echo};
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let kept = listener.try_clone()?; // clients that connect during a restart wait in it
+    /// let running = Server::from_listeners(vec![listener], Config::default())?.start(|_| Echo::new(OriginPolicy::Any))?;
+    /// running.stopper().stop();
+    /// running.join()?;
+    /// let next = Server::from_listeners(vec![kept], Config::default())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// - [`io::ErrorKind::InvalidInput`]: the configuration makes no sense ([`Config::check`]), there is no listener, or
+    ///   one is of another kind than TCP.
+    /// - Otherwise the system's error.
+    pub fn from_listeners(listeners: Vec<TcpListener>, config: Config) -> io::Result<Self> {
+        config.check()?;
+        if listeners.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a server needs a listener"));
+        }
+        let listeners = Listeners::shared(listeners, config.workers)?;
         Ok(Self { listeners, config })
     }
 
