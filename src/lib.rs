@@ -24,6 +24,7 @@
 //! | `server` | `Server`, `App` and the module `apps`; implies `std`, needs a 64-bit target | yes |
 //! | `events` | the module `events`: named events to handlers, as JSON or in your own form; implies `server` | no |
 //! | `tls` | `TlsConfig`: https and wss for the server, by rustls with aws-lc-rs (needs a C compiler); implies `server` | no |
+//! | `tracing` | what is logged goes to the crate `tracing`; to `log` only without a subscriber | no |
 //!
 //! `default-features = false` gives the engine alone.
 //!
@@ -157,6 +158,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 extern crate alloc;
 #[cfg(all(test, not(feature = "std")))]
 extern crate std;
+
+// The macros of the two have the same form. With its feature `log`, `tracing` passes on to that crate what no
+// subscriber takes.
+#[cfg(feature = "tracing")]
+extern crate tracing as log;
 
 #[macro_use]
 mod setters;

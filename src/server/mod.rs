@@ -253,6 +253,8 @@ impl Server {
             let (config, remote, make_app) = (Arc::clone(&config), remote.clone(), Arc::clone(&make_app));
             let capacity = capacity.clone();
             let run = move || {
+                #[cfg(feature = "tracing")]
+                let _span = tracing::info_span!("worker", number).entered();
                 let app = make_app(&remote);
                 let now = clock.tick(Instant::now());
                 let mut worker = Worker::new(app, config, remote.untyped(), number, mailbox, capacity, now);
