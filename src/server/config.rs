@@ -50,8 +50,8 @@ pub struct Config {
     /// The largest body of a plain HTTP request, in bytes; of one in chunks, after decoding. Default: 64 KiB. Past it
     /// the client gets 413.
     pub max_body_bytes: usize,
-    /// Methods of plain HTTP requests that are passed on to the app besides GET, HEAD, POST and OPTIONS, such as `PUT` and
-    /// `DELETE`, in capitals as a rule. Default: none. Any other method gets 405. A POST, PUT or PATCH without
+    /// Methods of plain HTTP requests that are passed on to the app besides GET, HEAD, POST and OPTIONS, such as `PUT`
+    /// and `DELETE`, in capitals as a rule. Default: none. Any other method gets 405. A POST, PUT or PATCH without
     /// Content-Length and chunks gets 411.
     pub extra_methods: Vec<String>,
     /// The longest time for a whole request, from the connection's start (so the handshake of TLS is in it), or from
@@ -90,8 +90,8 @@ pub struct Config {
     /// nothing from that peer, and applies `slow_subscriber` to messages that others send to it. A single message may
     /// exceed it, and one of each topic that keeps only the latest.
     pub max_queued_bytes: usize,
-    /// How to treat a subscriber that is more than `max_queued_bytes` behind, in topics for which the app has not chosen
-    /// another policy ([`Context::subscribe_with`](super::Context::subscribe_with)). Default:
+    /// How to treat a subscriber that is more than `max_queued_bytes` behind, in topics for which the app has not
+    /// chosen another policy ([`Context::subscribe_with`](super::Context::subscribe_with)). Default:
     /// [`SlowSubscriber::Close`]. Of messages that others send to a connection alone, each policy but `Close` skips
     /// those that would have to wait.
     pub slow_subscriber: SlowSubscriber,
