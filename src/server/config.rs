@@ -218,8 +218,8 @@ impl Config {
     /// maximum of a type is no limit.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`]: `workers` is out of range, `idle_timeout` is not longer than `ping_after`, or one
-    /// of `extra_methods` is no token of HTTP, or is CONNECT, whose target is no path.
+    /// [`io::ErrorKind::InvalidInput`]: `workers` is out of range, `idle_timeout` is not longer than `ping_after`, or
+    /// one of `extra_methods` is no token of HTTP, or is CONNECT, whose target is no path.
     pub fn check(&self) -> io::Result<()> {
         let invalid = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         let Self { workers, ping_after, idle_timeout, .. } = self;

@@ -62,11 +62,11 @@ impl<'a> Context<'a> {
         self.hub.id(self.key)
     }
 
-    /// Returns the address of the other end of the TCP connection: the client's, or that of a proxy before it. `None` if
-    /// the connection is broken already.
+    /// Returns the address of the other end of the TCP connection: the client's, or that of a proxy before it. `None`
+    /// if the connection is broken already.
     ///
-    /// It is not kept with the connection: each call asks the kernel. An app that needs the address often, or that which
-    /// a proxy names, keeps it in its own value of the connection, from [`App::accept`](super::App::accept) on:
+    /// It is not kept with the connection: each call asks the kernel. An app that needs the address often, or that
+    /// which a proxy names, keeps it in its own value of the connection, from [`App::accept`](super::App::accept) on:
     /// [`client_address`](crate::client_address).
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {

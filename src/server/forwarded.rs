@@ -9,9 +9,9 @@ use crate::RequestHead;
 /// Returns the address of a request's client: `peer`, the other end of its TCP connection, or, if that is one of the
 /// trusted `proxies`, the address that it names in `X-Forwarded-For`.
 ///
-/// Each proxy appends the address of its own peer. So the list is read from its end, for as long as the address found is
-/// a trusted proxy's. The client may have forged the elements before that. The result is a proxy's only if that names no
-/// client.
+/// Each proxy appends the address of its own peer. So the list is read from its end, for as long as the address found
+/// is a trusted proxy's. The client may have forged the elements before that. The result is a proxy's only if that
+/// names no client.
 ///
 /// ```
 /// use switchboard::{Acceptance, Handshake, IpNet, Verdict, client_address};

@@ -137,8 +137,8 @@ impl Response {
         out
     }
 
-    /// Returns the head of a response, which [`check`](Self::check) has found right, as bytes for the wire. `framing` is
-    /// the field that tells how the end of the body is found.
+    /// Returns the head of a response, which [`check`](Self::check) has found right, as bytes for the wire. `framing`
+    /// is the field that tells how the end of the body is found.
     pub(super) fn encode_head(
         &self,
         keep_alive: Option<Duration>,

@@ -188,8 +188,8 @@ impl Server {
     /// ```
     ///
     /// # Errors
-    /// - [`io::ErrorKind::InvalidInput`]: the configuration makes no sense ([`Config::check`]), there is no listener, or
-    ///   one is of another kind than TCP.
+    /// - [`io::ErrorKind::InvalidInput`]: the configuration makes no sense ([`Config::check`]), there is no listener,
+    ///   or one is of another kind than TCP.
     /// - Otherwise the system's error.
     pub fn from_listeners(listeners: Vec<TcpListener>, config: Config) -> io::Result<Self> {
         config.check()?;

@@ -9,8 +9,8 @@ use super::decision::BodyChannel;
 
 /// Writes the body of a response piece by piece, as it is made ([`Responder::stream`](super::Responder::stream)).
 ///
-/// At most 256 KiB are on their way to the client, so a body of any length takes no memory. A [`write`](io::Write::write)
-/// waits until there is room, and so belongs on a thread of its own, such as one of a
+/// At most 256 KiB are on their way to the client, so a body of any length takes no memory. A
+/// [`write`](io::Write::write) waits until there is room, and so belongs on a thread of its own, such as one of a
 /// [`TaskPool`](crate::TaskPool); on the event loop it would wait for itself, so there it is
 /// [`try_write`](Self::try_write). If the client is gone, or takes too few bytes for
 /// [`Config::write_timeout`](super::Config::write_timeout), writes fail with [`BrokenPipe`](io::ErrorKind::BrokenPipe).
