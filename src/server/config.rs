@@ -132,8 +132,8 @@ pub struct Config {
 /// How to treat a subscriber that does not read as fast as others publish.
 ///
 /// It is chosen for all topics ([`Config::slow_subscriber`]) or for one
-/// ([`Context::subscribe_with`](super::Context::subscribe_with)). A frame that is partly written is always finished, and
-/// what is delivered keeps its order. An app learns of missed messages by [`App::missed`](super::App::missed).
+/// ([`Context::subscribe_with`](super::Context::subscribe_with)). A frame that is partly written is always finished,
+/// and what is delivered keeps its order. An app learns of missed messages by [`App::missed`](super::App::missed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SlowSubscriber {
@@ -144,8 +144,8 @@ pub enum SlowSubscriber {
     /// Beyond [`Config::max_queued_bytes`], drop the oldest messages that wait for it, of all its topics with this
     /// policy; and the new one, if these are not enough. For each of them 16 bytes more count.
     DropOldest,
-    /// Drop the message of the topic that waits for it whenever there is a later one, so at most one of the topic waits,
-    /// even beyond [`Config::max_queued_bytes`]. This suits a topic whose every message tells the whole state.
+    /// Drop the message of the topic that waits for it whenever there is a later one, so at most one of the topic
+    /// waits, even beyond [`Config::max_queued_bytes`]. This suits a topic whose every message tells the whole state.
     Latest,
 }
 

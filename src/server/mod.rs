@@ -180,7 +180,8 @@ impl Server {
     ///
     /// let listener = TcpListener::bind("127.0.0.1:0")?;
     /// let kept = listener.try_clone()?; // clients that connect during a restart wait in it
-    /// let running = Server::from_listeners(vec![listener], Config::default())?.start(|_| Echo::new(OriginPolicy::Any))?;
+    /// let server = Server::from_listeners(vec![listener], Config::default())?;
+    /// let running = server.start(|_| Echo::new(OriginPolicy::Any))?;
     /// running.stopper().stop();
     /// running.join()?;
     /// let next = Server::from_listeners(vec![kept], Config::default())?;
