@@ -38,6 +38,7 @@
 //! | `bounds.rs` | how many bytes may wait for one peer, and how many a worker keeps for all |
 //! | `eviction.rs` | which connections give way when there are more, and how |
 //! | `simulation/` | tests: workers and simulated clients, driven by seeds |
+//! | `testing/` | `TestServer`: a simulated network for the tests of apps |
 //!
 //! How far a connection has come is one `State`, which its `Link` (the outgoing half) has. What its `Inbound` (the
 //! incoming half) works with, its `Input`, follows from that. Why it ends is one [`End`], and `ending.rs` says what
@@ -74,6 +75,8 @@ mod securing;
 mod simulation;
 mod state;
 mod tasks;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timers;
 mod topics;
 mod worker;

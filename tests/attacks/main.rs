@@ -85,7 +85,7 @@
 //! | TL-06 | versions before 1.2 get an alert | |
 //! | LG-01 | what a peer sends is escaped and cut in each line of the log and in each error | CWE-117, CWE-150 |
 //!
-//! The numbers of peers and repetitions are scaled down to keep the run short; `SWITCHBOARD_LONG=1` runs them in full.
+//! The numbers of peers and repetitions are scaled down to keep the run short; `ATTACKS_LONG=1` runs them in full.
 //! Rules that cannot be tested here are named at the nearest test.
 #![cfg(target_os = "linux")]
 
@@ -113,7 +113,7 @@ static COUNTING: CountingAllocator = CountingAllocator;
 
 /// Returns `usual`, or `long` in a long run.
 fn scaled<T>(usual: T, long: T) -> T {
-    if std::env::var_os("SWITCHBOARD_LONG").is_some_and(|value| value == "1") { long } else { usual }
+    if std::env::var_os("ATTACKS_LONG").is_some_and(|value| value == "1") { long } else { usual }
 }
 
 /// Waits until no other test that calls this function runs. For tests that need thousands of descriptors or compare

@@ -13,6 +13,7 @@ mod listeners;
 mod loopback;
 mod panics;
 mod pieces;
+mod reconfigured;
 mod requests;
 mod slow;
 mod streamed;

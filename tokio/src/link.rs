@@ -4,15 +4,15 @@
 //! [`Link::wakers`] before.
 
 use std::{
-    io::IoSlice,
-    pin::Pin,
+    io::{self, IoSlice},
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Waker, ready},
 };
 
 use switchboard::{CloseCode, CloseFrame, Keepalive, Masking, Overdue, ProtocolError, Reply, Role, SendError, Sender};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep, sleep_until},
 };
 
@@ -253,12 +253,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
         }
     }
 
-    /// Reads into `buffer` once all replies are written, or few enough wait. Returns the number of bytes; 0 is the end
-    /// of the stream.
+    /// Reads by `read` once all replies are written, or few enough wait. Returns the number of bytes; 0 is the end of
+    /// the stream.
     ///
     /// # Errors
     /// `Timeout` with `Silence`, `Message` or `Close`, and the errors of the stream.
-    pub(crate) fn poll_read(&mut self, buffer: &mut [u8]) -> Poll<Result<usize, Error>> {
+    pub(crate) fn poll_read(
+        &mut self,
+        mut read: impl FnMut(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<Result<usize, Error>> {
         if let Some(error) = &self.broken {
             return Poll::Ready(Err(error.copy()));
         }
@@ -269,7 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
                 return Poll::Ready(Err(error.copy()));
             }
             if (self.reply_bytes < MAX_REPLY_BYTES || self.write_error.is_some())
-                && let Poll::Ready(length) = self.poll_read_stream(buffer)?
+                && let Poll::Ready(length) = self.poll_read_stream(&mut read)?
             {
                 self.keepalive.heard(Instant::now().into_std());
                 return Poll::Ready(Ok(length));
@@ -290,12 +293,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
         }
     }
 
-    fn poll_read_stream(&mut self, buffer: &mut [u8]) -> Poll<Result<usize, Error>> {
-        let mut buffer = ReadBuf::new(buffer);
-        match ready!(Pin::new(&mut self.io).poll_read(&mut Context::from_waker(&self.waker), &mut buffer)) {
-            Ok(()) => Poll::Ready(Ok(buffer.filled().len())),
-            Err(error) => Poll::Ready(Err(self.end(error.into()))),
-        }
+    fn poll_read_stream(
+        &mut self,
+        read: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<Result<usize, Error>> {
+        let read = read(Pin::new(&mut self.io), &mut Context::from_waker(&self.waker));
+        read.map_err(|error| self.end(error.into()))
     }
 
     fn reset_timer(&mut self) {
@@ -329,7 +332,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
                 Poll::Pending => Poll::Pending,
             };
             // A peer that still sends may not read before it has sent all.
-            match self.poll_read_stream(&mut dropped) {
+            match self.poll_read_stream(|io, context| fill(io, context, &mut dropped)) {
                 Poll::Ready(Ok(1..)) if self.keepalive.overdue(Instant::now().into_std()).is_none() => continue,
                 Poll::Ready(Ok(0)) if ended.is_ready() => {
                     if M::ROLE == Role::Client && !*is_shut {
@@ -377,6 +380,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin, M: Masking> Link<S, M> {
         self.waker.wake_by_ref();
         copy
     }
+}
+
+/// Reads into `buffer`. Returns the number of bytes.
+pub(crate) fn fill<S: AsyncRead>(
+    io: Pin<&mut S>,
+    context: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(buffer);
+    io.poll_read(context, &mut buffer).map_ok(|()| buffer.filled().len())
+}
+
+/// Reads into the spare capacity of `vec`. Returns the number of bytes.
+pub(crate) fn append<S: AsyncRead>(
+    mut io: Pin<&mut S>,
+    context: &mut Context<'_>,
+    vec: &mut Vec<u8>,
+) -> Poll<io::Result<usize>> {
+    // The future is nothing but the call of `poll_read`: dropped while it waits, it has read nothing.
+    pin!(io.read_buf(vec)).poll(context)
 }
 
 /// The replies to the peer that may wait before no more is read. One read may add three times its bytes.

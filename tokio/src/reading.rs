@@ -1,6 +1,7 @@
 //! The engine's receiving half with its input: one message at a time, and the end of the connection.
 
 use std::{
+    mem,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
@@ -8,13 +9,19 @@ use std::{
 use switchboard::{Masking, Receiver};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{Error, Message, Stage, buffers::Input, link::Link};
+use crate::{
+    Error, Message, Stage,
+    buffers::Input,
+    link::{self, Link},
+};
 
 /// What receives.
 #[derive(Debug)]
 pub(crate) struct Reading {
     receiver: Receiver,
     input: Input,
+    /// Whether the last read went to the message's own buffer, so that it may be whole without further input.
+    has_lent: bool,
     /// Whether a message was completed since the last read.
     has_completed: bool,
     /// Whether a message was unfinished at the last read.
@@ -56,7 +63,7 @@ impl Reading {
     /// `leftover` is the first input.
     pub(crate) fn new(receiver: Receiver, leftover: Vec<u8>) -> Self {
         let input = leftover.into();
-        Self { receiver, input, has_completed: false, was_unfinished: false, phase: Phase::Open }
+        Self { receiver, input, has_lent: false, has_completed: false, was_unfinished: false, phase: Phase::Open }
     }
 
     /// Returns the next message; see [`WebSocket::next`](crate::WebSocket::next).
@@ -92,7 +99,7 @@ impl Reading {
                 Phase::Closing(_) => {
                     // If the answer cannot be written, the peer has closed all the same.
                     ready!(link.with(Link::poll_flush_closing));
-                    if let Phase::Closing(close) = std::mem::replace(&mut self.phase, Phase::ending(None)) {
+                    if let Phase::Closing(close) = mem::replace(&mut self.phase, Phase::ending(None)) {
                         return Poll::Ready(Some(Ok(close)));
                     }
                 }
@@ -113,7 +120,7 @@ impl Reading {
         S: AsyncRead + AsyncWrite + Unpin,
         M: Masking,
     {
-        while !self.input.is_empty() {
+        while mem::take(&mut self.has_lent) || !self.input.is_empty() {
             let mut events = self.receiver.receive(self.input.unread());
             let found = match events.next_event() {
                 Ok(None) => None,
@@ -139,7 +146,7 @@ impl Reading {
         None
     }
 
-    /// Reads once.
+    /// Reads once: into the buffer of an unfinished message if that has room, else into one of the thread's.
     fn poll_input<S, M>(&mut self, link: &mut impl Access<S, M>) -> Poll<Result<(), Error>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -151,11 +158,23 @@ impl Reading {
             link.with(|link| link.note_unfinished(buffered, self.has_completed));
         }
         (self.was_unfinished, self.has_completed) = (is_unfinished, false);
-        let read = self.input.fill(
-            |buffer| link.with(|link| link.poll_read(buffer)),
-            |read| if let Poll::Ready(Ok(length)) = read { *length } else { 0 },
+        let Self { receiver, input, has_lent, .. } = self;
+        let read = input.fill(
+            |buffer| match receiver.room(buffer) {
+                Some(mut room) => {
+                    let read = link.with(|link| link.poll_read(|io, context| link::append(io, context, room.vec())));
+                    *has_lent = read.is_ready();
+                    read.map_ok(|length| (length, room.finish()))
+                }
+                None => {
+                    let read = link.with(|link| link.poll_read(|io, context| link::fill(io, context, buffer)));
+                    read.map_ok(|length| (length, length))
+                }
+            },
+            |read| if let Poll::Ready(Ok((_, of_input))) = read { *of_input } else { 0 },
         );
-        if ready!(read)? == 0 {
+        let (length, _) = ready!(read)?;
+        if length == 0 {
             return Poll::Ready(Err(link.with(|link| link.end(Error::Disconnected))));
         }
         Poll::Ready(Ok(()))

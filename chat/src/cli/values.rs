@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use bytesize::ByteSize;
 use switchboard::IpNet;
 use switchboard_chat::{Name, Origin};
 
@@ -39,6 +40,20 @@ pub(super) fn time_or_zero(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Parses a number of bytes, such as `64KiB` or `65536`.
+pub(super) fn size(text: &str) -> Result<usize, String> {
+    let bytes = text.parse().ok().and_then(|ByteSize(bytes)| usize::try_from(bytes).ok());
+    bytes.ok_or_else(|| "expected a number of bytes, such as 65536 or 64KiB".to_owned())
+}
+
+/// Parses the length of a message, from 1 byte to 1 GiB.
+pub(super) fn message_bytes(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(ByteSize(bytes @ 1..=MAX_MESSAGE_BYTES)) => Ok(bytes),
+        _ => Err("expected a number of bytes from 1 to 1GiB, such as 65536 or 64KiB".to_owned()),
+    }
+}
+
 /// Parses a number greater than 0.
 pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -69,6 +84,8 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
     }
 }
 
+/// The longest message that may be allowed, in bytes.
+const MAX_MESSAGE_BYTES: u64 = 1 << 30;
 /// The bits before an address of IPv4 inside of IPv6 (RFC 4291 §2.5.5.2).
 const V4_IN_V6_BITS: u8 = 96;
 

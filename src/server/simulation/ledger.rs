@@ -439,7 +439,7 @@ impl Ledger {
                     self.close(client, if may { *code } else { CloseCode::INTERNAL_ERROR });
                 }
             }
-            Command::Resume(_) => {}
+            Command::Resume(_) | Command::SetConfig(_) => {}
             #[cfg(feature = "tls")]
             Command::SetTls(_) => {}
             Command::Stop => {

@@ -6,6 +6,8 @@ mod cancelling;
 mod closing;
 mod connecting;
 mod messages;
+mod scripted;
 mod splitting;
+mod streams;
 mod support;
 mod waiting;

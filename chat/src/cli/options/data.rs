@@ -12,9 +12,16 @@ pub(crate) struct DataOption {
     /// Folder of the chat's data [default: the folder switchboard in the user's data directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// File of settings, of which data counts [default: the one that serve reads]
+    #[arg(id = "config", long = "config", value_name = "FILE")]
+    _config: Option<PathBuf>,
 }
 
 impl DataOption {
+    pub(crate) fn in_folder(data: Option<PathBuf>) -> Self {
+        Self { data, _config: None }
+    }
+
     /// Returns where the data is: by default, in the user's data directory.
     pub(crate) fn location(&self) -> Result<Data, String> {
         use etcetera::BaseStrategy as _;

@@ -3,19 +3,19 @@
 
 mod connect;
 mod data;
+mod deadlines;
+mod parse;
 mod serve;
 mod server;
 mod tls;
 
 use std::path::PathBuf;
 
-use clap::{
-    Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, error::ErrorKind,
-    parser::ValueSource,
-};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use connect::{ConnectOptions, Wait};
 pub(crate) use data::DataOption;
+pub(crate) use parse::UsageError;
 pub(crate) use serve::ServeOptions;
 pub(crate) use server::Options;
 
@@ -35,7 +35,31 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the chat, with its page at / and its WebSocket at /ws (the default command)
+    #[command(visible_alias = "start")]
     Serve(Box<ServeOptions>),
+    /// Check and print the settings of serve: from a file, the environment and the command line
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Stop the chat that runs: clients are told, and get a moment to answer
+    Stop {
+        /// Return when it has ended
+        #[arg(long)]
+        wait: bool,
+        #[command(flatten)]
+        data: DataOption,
+    },
+    /// Make the chat that runs use its file of settings and its certificates anew, as SIGHUP does
+    Reload(DataOption),
+    /// Print what the chat that runs says about itself: version, process, addresses, connections, certificates
+    Infos {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        data: DataOption,
+    },
     /// Add and change accounts of the chat, also while it runs
     User(UserOptions),
     /// Copy the data to a file, and check the copy, also while the chat runs
@@ -77,67 +101,32 @@ pub(crate) enum Command {
     },
 }
 
-impl Cli {
-    /// Parses the command line, and checks the options that depend on each other.
-    pub(crate) fn from_command_line() -> Result<Self, clap::Error> {
-        let cli = Self::parse_options()?;
-        let checked = match &cli.command {
-            None => cli.serve.check(),
-            Some(Command::Serve(options)) => options.check(),
-            Some(Command::Echo(options) | Command::Broadcast { options, .. }) => options.check(),
-            Some(Command::User(_) | Command::Backup { .. } | Command::Check { .. } | Command::Connect(_)) => Ok(()),
-        };
-        checked.map_err(|what| Self::command().error(ErrorKind::MissingRequiredArgument, what))?;
-        Ok(cli)
-    }
-
-    /// Parses the command line. `--data` may be before the command or after it, all other options of a command only
-    /// after it.
-    fn parse_options() -> Result<Self, clap::Error> {
-        let mut command = Self::command();
-        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
-        let mut cli = Self::from_arg_matches(&matches)?;
-        let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-        let is_misplaced = command.get_arguments().any(|argument| {
-            let id = argument.get_id().as_str();
-            id != "data" && is_given(id)
-        });
-        let Some(subcommand) = &mut cli.command else { return Ok(cli) };
-        let Some(folder) = cli.serve.chat.data.take().filter(|_| !is_misplaced) else {
-            return match is_misplaced {
-                true => Err(command.error(ErrorKind::ArgumentConflict, "options go after the command")),
-                false => Ok(cli),
-            };
-        };
-        match subcommand.data() {
-            Some(data @ None) => {
-                *data = Some(folder);
-                Ok(cli)
-            }
-            Some(_) => Err(command.error(ErrorKind::ArgumentConflict, "--data is given twice")),
-            None => Err(command.error(ErrorKind::ArgumentConflict, "this command keeps no data; leave out --data")),
-        }
-    }
-}
-
-impl Command {
-    /// Returns the command's `--data`, if it has one.
-    fn data(&mut self) -> Option<&mut Option<PathBuf>> {
-        match self {
-            Self::Serve(options) => Some(&mut options.chat.data),
-            Self::User(options) => Some(&mut options.data),
-            Self::Backup { data, .. } | Self::Check { data, .. } => Some(&mut data.data),
-            Self::Connect(_) | Self::Echo(_) | Self::Broadcast { .. } => None,
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Recipients {
     /// All clients, including the sender
     All,
     /// All clients except the sender
     Others,
+}
+
+/// The commands of `switchboard config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check a file of settings, without using it
+    Check {
+        /// File to check [default: the one that serve reads]
+        file: Option<PathBuf>,
+    },
+    /// Print a file of all settings, with their defaults and what they mean
+    Defaults,
+    /// Print the settings in force, and where each comes from; takes the options of serve
+    Show {
+        #[command(flatten)]
+        options: Box<ServeOptions>,
+        /// The lines to print.
+        #[arg(skip)]
+        text: String,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -148,6 +137,9 @@ pub(crate) struct UserOptions {
     // A name of its own: clap copies the value of a global argument to others of the same name.
     #[arg(id = "user_data", long = "data", value_name = "DIR", global = true)]
     data: Option<PathBuf>,
+    /// File of settings, of which data counts [default: the one that serve reads]
+    #[arg(id = "user_config", long = "config", value_name = "FILE", global = true)]
+    _config: Option<PathBuf>,
 }
 
 /// The commands of `switchboard user`.
@@ -175,6 +167,6 @@ pub(crate) enum UserCommand {
 
 impl UserOptions {
     pub(crate) fn data(&self) -> DataOption {
-        DataOption { data: self.data.clone() }
+        DataOption::in_folder(self.data.clone())
     }
 }

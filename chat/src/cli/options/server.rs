@@ -1,14 +1,15 @@
 //! The options of a server, whatever it serves.
 #![allow(rustdoc::bare_urls, reason = "the doc comments here are help texts of a terminal")]
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use clap::Args;
-use switchboard::{Config, DeflateConfig, Limits};
+use switchboard::{Config, DeflateConfig, HeadLimits, Limits};
 use switchboard_chat::Origin;
 
 use super::{
-    super::{hsts::Policy, memory, values},
+    super::{hsts::Policy, memory, tls::reload::Source, values},
+    deadlines::Deadlines,
     tls::TlsOptions,
 };
 
@@ -22,23 +23,37 @@ pub(crate) struct Options {
     /// Number of worker threads, each with its own event loop [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,
-    /// Maximum length of a message from a client, in bytes [default: 65536 for the chat, or more if
-    /// --max-text-chars requires it; 16777216 for echo and broadcast]
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    /// Maximum length of a message from a client, such as 64KiB, at most 1GiB [default: 64KiB for the chat, or more if
+    /// --max-text-chars requires it; 16MiB for echo and broadcast]
+    #[arg(long, value_name = "SIZE", value_parser = values::message_bytes)]
     pub(crate) max_message_bytes: Option<u64>,
     /// Maximum memory that clients can make the server use, over all workers, such as 512MiB: unfinished requests and
     /// messages, and what clients do not read, without --deflate-memory-bytes. Past it connections are closed, the
     /// largest of the address that holds most first [default: a quarter of the machine's memory, or of its cgroup's, at
     /// most 256MiB for each worker]
-    #[arg(long, value_name = "AMOUNT", value_parser = memory::parse)]
+    #[arg(long, value_name = "SIZE", value_parser = memory::parse)]
     pub(crate) max_memory: Option<usize>,
+    /// Bytes that may wait for a client, such as 1MiB. Past it nothing more is read from the client; what others send
+    /// to it closes its connection
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = values::size)]
+    max_queued_bytes: usize,
+    /// Maximum length of a request without its body, such as 16KiB
+    #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = values::size)]
+    max_head_bytes: usize,
+    /// Maximum header fields of a request
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    max_head_fields: usize,
+    /// Maximum connections, over all workers; further clients get 503 [default: what the limit of open files allows,
+    /// less --reserved-descriptors]
+    #[arg(long, value_name = "N", value_parser = values::at_least_one)]
+    max_connections: Option<usize>,
+    /// Open files that are left to the rest of the program
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    reserved_descriptors: usize,
     /// Maximum connections from one IP address (a /64 of IPv6) at the same time; 0 for no limit. Those of a trusted
     /// proxy count for the addresses that it forwards
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub(crate) max_connections_per_address: usize,
-    /// Keep a connection open this long for its next HTTP request, such as 75s; 0 closes it after each response
-    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = values::time_or_zero)]
-    pub(crate) keep_alive: Duration,
     /// Allow web pages of this origin to connect, such as https://other.example, or an app's, such as
     /// capacitor://localhost; null allows pages without an origin; repeatable [default: only the chat's own page; for
     /// echo and broadcast, any page]
@@ -50,6 +65,8 @@ pub(crate) struct Options {
     /// Log only errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    deadlines: Deadlines,
     #[command(flatten)]
     pub(crate) tls: TlsOptions,
     #[command(flatten)]
@@ -66,12 +83,12 @@ pub(crate) struct Compression {
     #[arg(long, value_name = "LEVEL", default_value_t = 1, conflicts_with = "no_deflate",
         value_parser = clap::value_parser!(u8).range(1..=9))]
     deflate_level: u8,
-    /// Minimum length of a message to compress, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 256, conflicts_with = "no_deflate")]
+    /// Minimum length of a message to compress, such as 256 (bytes)
+    #[arg(long, value_name = "SIZE", default_value = "256", conflicts_with = "no_deflate", value_parser = values::size)]
     deflate_min_bytes: usize,
     /// Memory for compression windows that are kept between messages (context takeover), for all connections together,
-    /// in bytes; 0 compresses each message on its own
-    #[arg(long, value_name = "BYTES", default_value_t = 0, conflicts_with = "no_deflate")]
+    /// such as 64MiB; 0 compresses each message on its own
+    #[arg(long, value_name = "SIZE", default_value = "0", conflicts_with = "no_deflate", value_parser = values::size)]
     deflate_memory_bytes: usize,
 }
 
@@ -83,16 +100,27 @@ impl Options {
 
     /// Returns what is wrong with the options together.
     pub(super) fn check(&self) -> Result<(), String> {
-        self.tls.check(self.is_local())?;
+        self.check_common()?;
         if self.tls.hsts.is_some() && !self.tls.is_on() {
             return Err("--hsts needs --tls-cert FILE --tls-key FILE".to_owned());
         }
         Ok(())
     }
 
+    /// Returns what is wrong with the options together, whatever is served.
+    pub(super) fn check_common(&self) -> Result<(), String> {
+        self.deadlines.check()?;
+        self.tls.check(self.is_local())
+    }
+
     /// Returns when to send Strict-Transport-Security: for all names.
     pub(crate) fn hsts_policy(&self) -> Option<Policy> {
         self.tls.hsts.map(|seconds| Policy { seconds, url: None })
+    }
+
+    /// Returns where the certificates are, if there are any. One of the program's making is not kept.
+    pub(crate) fn certificates(&self) -> Option<Source> {
+        self.tls.source(&self.listen, None)
     }
 
     fn workers(&self) -> usize {
@@ -112,7 +140,11 @@ impl Options {
         config.max_body_bytes = 0;
         config.max_worker_bytes = self.memory_bytes() / config.workers;
         config.max_connections_per_address = Some(self.max_connections_per_address).filter(|max| *max > 0);
-        config.keep_alive_timeout = self.keep_alive;
+        config.max_connections = self.max_connections.map(|all| all.div_ceil(config.workers));
+        config.reserved_descriptors = self.reserved_descriptors;
+        config.max_queued_bytes = self.max_queued_bytes;
+        config.head = HeadLimits::default().max_bytes(self.max_head_bytes).max_headers(self.max_head_fields);
+        self.deadlines.set(&mut config);
         config.deflate = self.compression.config(config.workers);
         config
     }
@@ -134,3 +166,21 @@ impl Compression {
 
 /// The default of `--max-message-bytes` for echo and broadcast.
 const MESSAGE_BYTES: u64 = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::options::{Cli, Command};
+
+    #[test]
+    fn without_options_a_server_has_the_defaults_of_the_library() {
+        let Ok(Cli { command: Some(Command::Echo(options)), .. }) = Cli::try_parse_from(["switchboard", "echo"]) else {
+            panic!("it is a command");
+        };
+        let config = options.server_config();
+        let expected = Config::default().max_body_bytes(0).max_worker_bytes(config.max_worker_bytes);
+        assert_eq!(format!("{config:#?}"), format!("{expected:#?}"));
+    }
+}
