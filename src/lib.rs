@@ -25,6 +25,7 @@
 //! | `events` | the module `events`: named events to handlers, as JSON or in your own form; implies `server` | no |
 //! | `testing` | the module `testing`: a server on a simulated network and clock, for tests of apps; implies `server` | no |
 //! | `tls` | `TlsConfig`: https and wss for the server, by rustls with aws-lc-rs (needs a C compiler); implies `server` | no |
+//! | `tracing` | what is logged goes to the crate `tracing`; to `log` only without a subscriber | no |
 //!
 //! `default-features = false` gives the engine alone.
 //!
@@ -160,6 +161,11 @@ extern crate alloc;
 #[cfg(all(test, not(feature = "std")))]
 extern crate std;
 
+// The macros of the two have the same form. With its feature `log`, `tracing` passes on to that crate what no
+// subscriber takes.
+#[cfg(feature = "tracing")]
+extern crate tracing as log;
+
 #[macro_use]
 mod setters;
 
@@ -207,8 +213,8 @@ pub use server::testing;
 #[cfg(feature = "server")]
 pub use server::{
     Acceptance, App, Batch, BindError, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId, Remote,
-    Request, Responder, Response, Running, Server, SlowSubscriber, Stopper, TaskPool, TaskPoolFull, TooManyTimers,
-    Verdict, WorkerContext, exit_on_panic, raise_descriptor_limit,
+    Request, Responder, Response, ResponseBody, Running, Server, SlowSubscriber, Stopper, TaskPool, TaskPoolFull,
+    TooManyTimers, Verdict, WorkerContext, client_address, exit_on_panic, raise_descriptor_limit,
 };
 #[cfg(feature = "std")]
 pub use url::{UrlError, WebSocketUrl};

@@ -66,7 +66,7 @@ fn each_public_type_has_the_traits_of_its_kind() {
             ServerHandshake, SpareBuffer, TlsBuilder;
         // Values that may hold a stream or a function of the caller's.
         is_moved: Ack<JsonArrays>, Client, Loss, ReceivingHalf, ReconnectEvent, ReconnectingClient, Responder,
-            SendingHalf, Verdict<()>;
+            ResponseBody, SendingHalf, Verdict<()>;
         is_local: Context<'_>, Others<'_, (), JsonArrays>, Socket<'_>, WorkerContext<'_>;
         // Errors: what a peer or a caller did wrong is compared in tests; what the system reports cannot be.
         is_small_error: BodyError, DeflateResponseError, HandshakeError, HeadError, InvalidConnectionId,

@@ -44,6 +44,21 @@ impl Listeners {
         Ok(listeners)
     }
 
+    /// Shares listeners that exist among `workers`: each has all of them.
+    ///
+    /// # Errors
+    /// One of them is no socket of TCP, or the process has too many descriptors.
+    pub(crate) fn shared(listeners: Vec<TcpListener>, workers: usize) -> io::Result<Self> {
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+        for listener in &listeners {
+            listener.set_nonblocking(true)?;
+        }
+        let clones = || listeners.iter().map(TcpListener::try_clone).collect::<io::Result<_>>();
+        let mut all = (1..workers).map(|_| clones()).collect::<io::Result<Vec<_>>>()?;
+        all.push(listeners);
+        Ok(Self { addresses, workers: all })
+    }
+
     /// Binds the listeners of all workers to an address, and returns it with its port.
     ///
     /// The kernel spreads connections over all sockets that share a port with `SO_REUSEPORT`, including those of

@@ -1,6 +1,6 @@
 //! A non-blocking TCP socket, plain or with TLS.
 
-use std::io;
+use std::{io, net::SocketAddr};
 
 use mio::event::Event;
 
@@ -83,6 +83,11 @@ impl Socket {
     pub(crate) fn secure(&mut self, config: &TlsConfig) -> io::Result<()> {
         self.tls = Some(Box::new(Session::new(config)?));
         Ok(())
+    }
+
+    /// Returns the address of the other end; `None` if the connection is broken.
+    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
+        self.stream.peer_addr()
     }
 
     pub(super) fn source(&mut self) -> &mut Stream {

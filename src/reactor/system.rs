@@ -110,6 +110,15 @@ impl Stream {
         }
     }
 
+    /// Returns the address of the other end, which the kernel knows; `None` if the connection is broken.
+    pub(super) fn peer_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Simulated(_) => None,
+        }
+    }
+
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => Ok(rustix::net::recv(stream, buffer, RecvFlags::empty())?.0),

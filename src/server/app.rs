@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr};
 
 use super::{ConnectionId, Context, Request, Responder, Verdict, WorkerContext};
-use crate::{CloseCode, Message, ProtocolError, Remote, RequestHead, ServerHandshake};
+use crate::{CloseCode, Message, Piece, ProtocolError, Remote, RequestHead, ServerHandshake};
 
 /// A service: one value per worker, used by that worker's thread alone.
 ///
@@ -59,7 +59,8 @@ pub trait App: Sized {
     /// dropped, the client gets 500.
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Self::Peer>);
 
-    /// Called for each plain HTTP request: GET, HEAD, POST or OPTIONS. The response may be sent later, from any thread.
+    /// Called for each plain HTTP request: GET, HEAD, POST, OPTIONS or one of
+    /// [`Config::extra_methods`](super::Config::extra_methods). The response may be sent later, from any thread.
     /// If the responder is dropped, the client gets 500. The default sends 404.
     fn request(&mut self, request: &Request<'_>, responder: Responder) {
         let _ = request;
@@ -73,6 +74,47 @@ pub trait App: Sized {
 
     /// Called for each message. Not called after the app has closed the connection.
     fn message(&mut self, peer: &mut Self::Peer, message: Message<'_>, context: &mut Context<'_>);
+
+    /// Called for each piece of a message, as it arrives, in place of [`message`](Self::message), if the connection was
+    /// accepted with [`Delivery::Pieces`](crate::Delivery::Pieces); a short message is one piece. [`Context::pause`]
+    /// lets the client wait. A message of which no further byte arrives for
+    /// [`Config::message_timeout`](super::Config::message_timeout) fails the connection. Not called after the app has
+    /// closed the connection.
+    ///
+    /// ```
+    /// use std::{convert::Infallible, fs::File, io::Write};
+    /// use switchboard::{Acceptance, App, CloseCode, Context, Delivery, Handshake, Limits, Message, Piece, Verdict};
+    ///
+    /// /// Writes each message into a file, which may be larger than the memory.
+    /// struct Uploads;
+    ///
+    /// impl App for Uploads {
+    ///     type Peer = File;
+    ///     type Told = Infallible;
+    ///
+    ///     fn accept(&mut self, _: &Handshake<'_>, verdict: Verdict<File>) {
+    ///         let in_pieces = Acceptance::default().delivery(Delivery::Pieces).limits(Limits::of_bytes(1 << 40));
+    ///         // Without a file the client gets 500.
+    ///         if let Ok(file) = File::create("upload") {
+    ///             verdict.accept_with(in_pieces, file);
+    ///         }
+    ///     }
+    ///
+    ///     fn message(&mut self, _: &mut File, _: Message<'_>, _: &mut Context<'_>) {}
+    ///
+    ///     fn piece(&mut self, file: &mut File, piece: Piece<'_>, context: &mut Context<'_>) {
+    ///         let done = match file.write_all(piece.payload) {
+    ///             Ok(()) if piece.last => context.close(CloseCode::NORMAL_CLOSURE, "stored"),
+    ///             Ok(()) => Ok(()),
+    ///             Err(_) => context.close(CloseCode::INTERNAL_ERROR, "the disk is full"),
+    ///         };
+    ///         debug_assert_eq!(done, Ok(()), "short reasons");
+    ///     }
+    /// }
+    /// ```
+    fn piece(&mut self, peer: &mut Self::Peer, piece: Piece<'_>, context: &mut Context<'_>) {
+        let _ = (peer, piece, context);
+    }
 
     /// Called for what was told about an open connection by [`Remote::tell`] or [`Remote::tell_all`]. Not called after
     /// the app has closed the connection.

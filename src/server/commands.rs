@@ -40,6 +40,9 @@ impl<A: App> Worker<A> {
             self.with_open(key, |app, peer, context| app.missed(peer, count, context));
         }
         for key in self.hub.links.take_drained() {
+            if self.hub.links.state(key) == Some(State::AwaitingResponse) && self.body_drained(key) {
+                continue;
+            }
             self.with_open(key, |app, peer, context| app.drained(peer, context));
         }
     }

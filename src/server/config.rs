@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::DeflateConfig;
 #[cfg(feature = "tls")]
 use crate::reactor::TlsConfig;
-use crate::{HeadLimits, Limits, proto::Deflate};
+use crate::{HeadLimits, InvalidHeader, Limits, proto::Deflate};
 
 /// The limits of a server.
 ///
@@ -50,6 +50,10 @@ pub struct Config {
     /// The largest body of a plain HTTP request, in bytes; of one in chunks, after decoding. Default: 64 KiB. Past it
     /// the client gets 413.
     pub max_body_bytes: usize,
+    /// Methods of plain HTTP requests that are passed on to the app besides GET, HEAD, POST and OPTIONS, such as `PUT`
+    /// and `DELETE`, in capitals as a rule. Default: none. Any other method gets 405. A POST, PUT or PATCH without
+    /// Content-Length and chunks gets 411.
+    pub extra_methods: Vec<String>,
     /// The longest time for a whole request, from the connection's start (so the handshake of TLS is in it), or from
     /// the first byte of a later request. Default: 10 s. Past it the client gets 408 if a part of the request has
     /// arrived; otherwise the connection is closed.
@@ -86,8 +90,8 @@ pub struct Config {
     /// nothing from that peer, and applies `slow_subscriber` to messages that others send to it. A single message may
     /// exceed it, and one of each topic that keeps only the latest.
     pub max_queued_bytes: usize,
-    /// How to treat a subscriber that is more than `max_queued_bytes` behind, in topics for which the app has not chosen
-    /// another policy ([`Context::subscribe_with`](super::Context::subscribe_with)). Default:
+    /// How to treat a subscriber that is more than `max_queued_bytes` behind, in topics for which the app has not
+    /// chosen another policy ([`Context::subscribe_with`](super::Context::subscribe_with)). Default:
     /// [`SlowSubscriber::Close`]. Of messages that others send to a connection alone, each policy but `Close` skips
     /// those that would have to wait.
     pub slow_subscriber: SlowSubscriber,
@@ -128,8 +132,8 @@ pub struct Config {
 /// How to treat a subscriber that does not read as fast as others publish.
 ///
 /// It is chosen for all topics ([`Config::slow_subscriber`]) or for one
-/// ([`Context::subscribe_with`](super::Context::subscribe_with)). A frame that is partly written is always finished, and
-/// what is delivered keeps its order. An app learns of missed messages by [`App::missed`](super::App::missed).
+/// ([`Context::subscribe_with`](super::Context::subscribe_with)). A frame that is partly written is always finished,
+/// and what is delivered keeps its order. An app learns of missed messages by [`App::missed`](super::App::missed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SlowSubscriber {
@@ -140,8 +144,8 @@ pub enum SlowSubscriber {
     /// Beyond [`Config::max_queued_bytes`], drop the oldest messages that wait for it, of all its topics with this
     /// policy; and the new one, if these are not enough. For each of them 16 bytes more count.
     DropOldest,
-    /// Drop the message of the topic that waits for it whenever there is a later one, so at most one of the topic waits,
-    /// even beyond [`Config::max_queued_bytes`]. This suits a topic whose every message tells the whole state.
+    /// Drop the message of the topic that waits for it whenever there is a later one, so at most one of the topic
+    /// waits, even beyond [`Config::max_queued_bytes`]. This suits a topic whose every message tells the whole state.
     Latest,
 }
 
@@ -154,6 +158,7 @@ impl Default for Config {
             deflate: Some(DeflateConfig::default()),
             head: HeadLimits::default(),
             max_body_bytes: 64 << 10,
+            extra_methods: Vec::new(),
             handshake_timeout: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(75),
             ping_after: Duration::from_secs(30),
@@ -184,6 +189,7 @@ setters! {
         deflate: Option<DeflateConfig>,
         head: HeadLimits,
         max_body_bytes: usize,
+        extra_methods: Vec<String>,
         handshake_timeout: Duration,
         keep_alive_timeout: Duration,
         ping_after: Duration,
@@ -212,7 +218,8 @@ impl Config {
     /// maximum of a type is no limit.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`]: `workers` is out of range, or `idle_timeout` is not longer than `ping_after`.
+    /// [`io::ErrorKind::InvalidInput`]: `workers` is out of range, `idle_timeout` is not longer than `ping_after`, or
+    /// one of `extra_methods` is no token of HTTP, or is CONNECT, whose target is no path.
     pub fn check(&self) -> io::Result<()> {
         let invalid = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         let Self { workers, ping_after, idle_timeout, .. } = self;
@@ -223,6 +230,10 @@ impl Config {
             return invalid(format!(
                 "idle_timeout is {idle_timeout:?}, and must be longer than ping_after, which is {ping_after:?}"
             ));
+        }
+        let is_wrong = |method: &&String| method.as_str() == "CONNECT" || !is_token(method);
+        if let Some(wrong) = self.extra_methods.iter().find(is_wrong) {
+            return invalid(format!("extra_methods has {wrong:?}, which is no method that the server can pass on"));
         }
         Ok(())
     }
@@ -272,6 +283,11 @@ impl Config {
         .unwrap_or_default();
         (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1))
     }
+}
+
+/// Returns whether a text is a token, as the name of a method or of a header field is (RFC 9110 §5.6.2).
+fn is_token(text: &str) -> bool {
+    InvalidHeader::check(text, "").is_ok()
 }
 
 const MAX_WORKERS: usize = 1024;

@@ -1,6 +1,6 @@
 //! The actions of an app during a callback for one of its connections.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use super::{ConnectionId, Remote, SlowSubscriber, TooManyTimers, WorkerContext, hub::Hub, timers::Owner};
 use crate::{CloseCode, CloseFrame, Message, Prepared, SendError, reactor::Key};
@@ -60,6 +60,17 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn id(&self) -> ConnectionId {
         self.hub.id(self.key)
+    }
+
+    /// Returns the address of the other end of the TCP connection: the client's, or that of a proxy before it. `None`
+    /// if the connection is broken already.
+    ///
+    /// It is not kept with the connection: each call asks the kernel. An app that needs the address often, or that
+    /// which a proxy names, keeps it in its own value of the connection, from [`App::accept`](super::App::accept) on:
+    /// [`client_address`](crate::client_address).
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.hub.links.get(self.key).and_then(|link| link.socket.peer_addr())
     }
 
     /// Sends a message to this connection. Does nothing once it is closing.

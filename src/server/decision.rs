@@ -3,11 +3,12 @@
 use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
 use super::{
-    Response,
+    Response, ResponseBody,
     inbound::{Decision, Mail},
+    response_body::{Flow, FlowEnd},
 };
 use crate::{
-    Rejection,
+    Delivery, Limits, Rejection,
     reactor::{Key, Mailbox},
 };
 
@@ -29,6 +30,10 @@ pub struct Acceptance {
     pub headers: Vec<(String, String)>,
     /// The client's address if another one sent the request for it.
     pub counted_as: Option<IpAddr>,
+    /// How the app gets messages.
+    pub delivery: Delivery,
+    /// The limits of one message and frame; `None` if those of [`Config::limits`](super::Config::limits) hold.
+    pub limits: Option<Limits>,
 }
 
 impl Acceptance {
@@ -54,6 +59,22 @@ impl Acceptance {
         self.counted_as = Some(address);
         self
     }
+
+    /// With [`Delivery::Pieces`] the app gets each message in pieces as they arrive, by
+    /// [`App::piece`](super::App::piece) in place of [`App::message`](super::App::message): a long message takes no
+    /// memory. Default: [`Delivery::Messages`].
+    #[must_use]
+    pub fn delivery(mut self, delivery: Delivery) -> Self {
+        self.delivery = delivery;
+        self
+    }
+
+    /// Sets limits for the connection's messages and frames in place of [`Config::limits`](super::Config::limits).
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
 }
 
 impl Responder {
@@ -68,6 +89,15 @@ impl Responder {
             channel.add_header(name.into(), value.into());
         }
         self
+    }
+
+    /// Sends the head of the response, and returns its body, to be written as it is made. The response's own body is
+    /// dropped. The head has no Content-Length; Transfer-Encoding is added.
+    pub fn stream(mut self, response: Response) -> ResponseBody {
+        let flow = Arc::new(Flow::default());
+        let end = flow.end();
+        let channel = self.0.take().expect("a responder is used once");
+        ResponseBody::new(channel.begin(response, end), flow)
     }
 
     /// Sends the response. Does nothing if the client is gone.
@@ -151,6 +181,13 @@ impl<P: Send, T: Send> DecisionMailbox<P> for Mailbox<Mail<P, T>> {
 trait Deliver: Send {
     fn add_header(&mut self, name: Cow<'static, str>, value: Cow<'static, str>);
     fn deliver(self: Box<Self>, response: Response);
+    fn begin(self: Box<Self>, response: Response, flow: FlowEnd) -> Box<dyn BodyChannel>;
+}
+
+/// The channel back to the worker for the body of a response.
+pub(super) trait BodyChannel: Send {
+    fn write(&self, piece: Vec<u8>);
+    fn end(&self, is_whole: bool);
 }
 
 struct Channel<P: Send + 'static> {
@@ -165,9 +202,31 @@ impl<P: Send + 'static> Deliver for Channel<P> {
         self.headers.push((name, value));
     }
 
-    fn deliver(self: Box<Self>, response: Response) {
-        let Self { mailbox, key, headers } = *self;
-        let response = headers.into_iter().fold(response, |response, (name, value)| response.header(name, value));
-        mailbox.decide(key, Decision::Respond(response));
+    fn deliver(mut self: Box<Self>, response: Response) {
+        let response = self.with_headers(response);
+        self.mailbox.decide(self.key, Decision::Respond(response));
+    }
+
+    fn begin(mut self: Box<Self>, response: Response, flow: FlowEnd) -> Box<dyn BodyChannel> {
+        let response = self.with_headers(response);
+        self.mailbox.decide(self.key, Decision::Begin(response, flow));
+        self
+    }
+}
+
+impl<P: Send + 'static> Channel<P> {
+    fn with_headers(&mut self, response: Response) -> Response {
+        let headers = std::mem::take(&mut self.headers);
+        headers.into_iter().fold(response, |response, (name, value)| response.header(name, value))
+    }
+}
+
+impl<P: Send + 'static> BodyChannel for Channel<P> {
+    fn write(&self, piece: Vec<u8>) {
+        self.mailbox.decide(self.key, Decision::Body(piece));
+    }
+
+    fn end(&self, is_whole: bool) {
+        self.mailbox.decide(self.key, Decision::EndBody { is_whole });
     }
 }

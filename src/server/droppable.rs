@@ -40,8 +40,8 @@ struct Span {
 }
 
 impl Droppable {
-    /// Adds the frame at `span`, which comes after all others, and drops the earlier one of its topic if only the latest
-    /// is kept. Frames that begin before `begun` are not dropped. Returns how many were dropped.
+    /// Adds the frame at `span`, which comes after all others, and drops the earlier one of its topic if only the
+    /// latest is kept. Frames that begin before `begun` are not dropped. Returns how many were dropped.
     pub(super) fn add(&mut self, span: Range<usize>, drops: Drops, begun: usize) -> u64 {
         let span = Span { start: span.start, end: span.end };
         match drops {

@@ -73,8 +73,8 @@ impl Links {
         }
     }
 
-    /// Writes publications of one topic to a connection for which nothing waits. Of those that the kernel does not take,
-    /// drops what the topic drops.
+    /// Writes publications of one topic to a connection for which nothing waits. Of those that the kernel does not
+    /// take, drops what the topic drops.
     pub(super) fn write_publications(&mut self, key: Key, log: &[u8], topic: TopicId, now: Tick) {
         self.write(key, log, now);
         let Some(link) = self.get(key).filter(|link| !link.outbox.is_empty()) else { return };

@@ -50,7 +50,20 @@ impl<A: App> Worker<A> {
                     }
                     continue;
                 }
-                Event::Ping(_) | Event::Piece(_) | Event::Close(_) => {
+                Event::Piece(piece) => {
+                    // Nothing of it is kept, so each piece is as good as a message.
+                    completed |= piece.last || !piece.payload.is_empty();
+                    if is_open {
+                        app.piece(peer, piece, &mut Context::new(hub, key));
+                    }
+                    match hub.after_event(key) {
+                        Disposition::Deliver => is_open = true,
+                        Disposition::Drop => is_open = false,
+                        Disposition::Stop => break,
+                    }
+                    continue;
+                }
+                Event::Ping(_) | Event::Close(_) => {
                     if let Some(reply) = event.reply() {
                         hub.reply(key, reply);
                         if hub.is_over(key) {

@@ -1,10 +1,12 @@
 //! Plain HTTP/1.1 on the same port: enough to serve a page and a small API.
 //!
-//! Supports GET, HEAD, OPTIONS, POST with a Content-Length or in chunks, and keep-alive. Handles one request at a time:
-//! pipelined requests wait until the response is given. Does not support streamed bodies.
+//! Supports GET, HEAD, OPTIONS, POST and what the app asks for, bodies with a Content-Length or in chunks, and
+//! keep-alive. Handles one request at a time: pipelined requests wait until the response is given. Request bodies are
+//! read whole; those of responses may be written while they are made (`response_body.rs`).
 
 use std::{borrow::Cow, io::Write as _, net::SocketAddr, time::Duration};
 
+use super::response_body::Framing;
 use crate::{
     BodyReader, HttpVersion, InvalidHeader, Rejection, RequestHead, RequestReader, ServerHandshake, reactor::Tick,
     reason_phrase, server::Config,
@@ -14,8 +16,8 @@ use crate::{
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Request<'a> {
-    /// The method, target and header fields. The method is GET, HEAD, POST or OPTIONS. The server itself responds to
-    /// `OPTIONS *`.
+    /// The method, target and header fields. The method is GET, HEAD, POST, OPTIONS or one of
+    /// [`Config::extra_methods`]. The server itself responds to `OPTIONS *`.
     pub head: &'a RequestHead,
     /// The body, of [`Config::max_body_bytes`] at most; empty if the request has none. That of a request in chunks is
     /// decoded, and the trailer fields are dropped.
@@ -90,27 +92,61 @@ impl Response {
         self.body.len() + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     }
 
-    /// Returns the response as bytes for the wire, with this `date`. After it, the connection is kept without a request
-    /// for `keep_alive`; `None` closes it.
-    pub(super) fn encode(&self, keep_alive: Option<Duration>, head_only: bool, date: Option<&str>) -> Vec<u8> {
+    /// Checks that the head can be written.
+    pub(super) fn check(&self) -> Result<(), InvalidHeader> {
         if !(200..=599).contains(&self.status) {
-            log::error!("a response cannot be written: {}", InvalidHeader::Status(self.status));
-            return Self::text(500, "internal error\n").encode(keep_alive, head_only, date);
+            return Err(InvalidHeader::Status(self.status));
         }
         for (name, value) in &self.headers {
             let reserved = ["connection", "content-length", "keep-alive", "transfer-encoding"];
-            let checked = if reserved.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
-                Err(InvalidHeader::Reserved(name.to_string()))
-            } else {
-                InvalidHeader::check(name, value)
-            };
-            if let Err(error) = checked {
-                log::error!("a response cannot be written: {error}");
-                return Self::text(500, "internal error\n").encode(keep_alive, head_only, date);
+            if reserved.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
+                return Err(InvalidHeader::Reserved(name.to_string()));
             }
+            InvalidHeader::check(name, value)?;
         }
+        Ok(())
+    }
+
+    /// Returns how the end of a body that follows is found.
+    pub(super) fn framing(&self, head_only: bool, is_http10: bool) -> Framing {
+        match (self.has_body() && !head_only, is_http10) {
+            (false, _) => Framing::None,
+            (true, true) => Framing::UntilEnd,
+            (true, false) => Framing::Chunked,
+        }
+    }
+
+    fn has_body(&self) -> bool {
+        !matches!(self.status, 204 | 205 | 304)
+    }
+
+    /// Returns the response as bytes for the wire, with this `date`. After it, the connection is kept without a request
+    /// for `keep_alive`; `None` closes it.
+    pub(super) fn encode(&self, keep_alive: Option<Duration>, head_only: bool, date: Option<&str>) -> Vec<u8> {
+        if let Err(error) = self.check() {
+            log::error!("a response cannot be written: {error}");
+            return Self::text(500, "internal error\n").encode(keep_alive, head_only, date);
+        }
+        let body = if self.has_body() { &*self.body } else { b"" };
+        // RFC 9110 §8.6: 204 has no Content-Length; 304 has no body to give the length of.
+        let length = (!matches!(self.status, 204 | 304)).then(|| format!("Content-Length: {}\r\n", body.len()));
+        let mut out = self.encode_head(keep_alive, length.as_deref(), date);
+        if !head_only {
+            out.extend_from_slice(body);
+        }
+        out
+    }
+
+    /// Returns the head of a response, which [`check`](Self::check) has found right, as bytes for the wire. `framing`
+    /// is the field that tells how the end of the body is found.
+    pub(super) fn encode_head(
+        &self,
+        keep_alive: Option<Duration>,
+        framing: Option<&str>,
+        date: Option<&str>,
+    ) -> Vec<u8> {
         let mut out = Vec::with_capacity(256 + self.body.len());
-        let Self { status, headers, body } = self;
+        let Self { status, headers, .. } = self;
         // Writing to a Vec does not fail.
         let _ = write!(out, "HTTP/1.1 {status} {}\r\n", reason_phrase(*status));
         for (name, value) in headers {
@@ -119,11 +155,7 @@ impl Response {
         if let Some(date) = date.filter(|_| !has_field(headers, "date")) {
             let _ = write!(out, "Date: {date}\r\n");
         }
-        let body = if matches!(status, 204 | 205 | 304) { b"".as_slice() } else { body };
-        // RFC 9110 §8.6: 204 has no Content-Length; 304 has no body to give the length of.
-        if !matches!(status, 204 | 304) {
-            let _ = write!(out, "Content-Length: {}\r\n", body.len());
-        }
+        out.extend_from_slice(framing.unwrap_or_default().as_bytes());
         let connection = if keep_alive.is_some() { "keep-alive" } else { "close" };
         // RFC 9110 §7.8: the sender of Upgrade must list it in Connection.
         let upgrade = if has_field(headers, "upgrade") { ", Upgrade" } else { "" };
@@ -132,9 +164,6 @@ impl Response {
             let _ = write!(out, "Keep-Alive: timeout={seconds}\r\n");
         }
         out.extend_from_slice(b"\r\n");
-        if !head_only {
-            out.extend_from_slice(body);
-        }
         out
     }
 }
@@ -232,7 +261,7 @@ impl RequestStream {
             let handshake = ServerHandshake::from_request(&head)?;
             return Ok((used, Some(Incoming::WebSocket { head, handshake })));
         }
-        check_plain(&head)?;
+        check_plain(&head, config)?;
         let reader = BodyReader::new(&head, config.max_body_bytes, config.head)?;
         // RFC 9110 §10.1.1: it does not count in HTTP/1.0.
         let awaits_continue = head.version() == HttpVersion::Http11
@@ -273,7 +302,7 @@ fn has_field(headers: &[(Cow<'static, str>, Cow<'static, str>)], wanted: &str) -
 }
 
 /// Checks the requirements of RFC 9110 and 9112 for any request, except for those of its body.
-fn check_plain(head: &RequestHead) -> Result<(), Rejection> {
+fn check_plain(head: &RequestHead, config: &Config) -> Result<(), Rejection> {
     let refuse = |status: u16, why: &'static str| Err(Rejection::new(status).body(why));
     let mut hosts = head.values("host");
     match (hosts.next(), hosts.next()) {
@@ -282,15 +311,21 @@ fn check_plain(head: &RequestHead) -> Result<(), Rejection> {
         (Some(host), None) if host.is_empty() || head.host().is_some() => {}
         _ => return refuse(400, "a request needs exactly one valid Host\n"),
     }
-    if !matches!(head.method(), "GET" | "HEAD" | "POST" | "OPTIONS") {
-        return Err(Rejection::new(405).header("Allow", METHODS).body(format!("only {METHODS} are supported\n")));
+    let is_extra = || config.extra_methods.iter().any(|method| method == head.method());
+    if !matches!(head.method(), "GET" | "HEAD" | "POST" | "OPTIONS") && !is_extra() {
+        let methods = methods(config);
+        let why = format!("only {methods} are supported\n");
+        return Err(Rejection::new(405).header("Allow", methods).body(why));
     }
     let has = |name| head.values(name).next().is_some();
-    if head.method() == "POST" && !has("content-length") && !has("transfer-encoding") {
-        return refuse(411, "a POST needs a Content-Length or chunks\n");
+    if matches!(head.method(), "POST" | "PUT" | "PATCH") && !has("content-length") && !has("transfer-encoding") {
+        return refuse(411, "this method needs a Content-Length or chunks\n");
     }
     Ok(())
 }
 
-/// The methods that the server passes on to the app.
-pub(super) const METHODS: &str = "GET, HEAD, OPTIONS, POST";
+/// Returns the methods that the server passes on to the app, as a list for `Allow`.
+pub(super) fn methods(config: &Config) -> String {
+    let extra = config.extra_methods.iter().map(String::as_str);
+    ["GET", "HEAD", "OPTIONS", "POST"].into_iter().chain(extra).collect::<Vec<_>>().join(", ")
+}

@@ -2,7 +2,12 @@
 
 use std::net::SocketAddr;
 
-use super::{Acceptance, Response, http::RequestStream, remote::Command};
+use super::{
+    Acceptance, Response,
+    http::RequestStream,
+    remote::Command,
+    response_body::{FlowEnd, Streaming},
+};
 use crate::{
     Receiver, Rejection, ServerHandshake,
     keepalive::Progress,
@@ -22,6 +27,14 @@ pub(super) enum Mail<P, T> {
 /// An app's decision on a request or a handshake.
 pub(super) enum Decision<P> {
     Respond(Response),
+    /// Begins a response whose body follows.
+    Begin(Response, FlowEnd),
+    /// A piece of the body.
+    Body(Vec<u8>),
+    /// The end of the body; not `is_whole` if its writer has given up.
+    EndBody {
+        is_whole: bool,
+    },
     Accept(Acceptance, P),
     Reject(Rejection),
 }
@@ -30,7 +43,9 @@ impl<P> Decision<P> {
     /// Returns about the bytes that the decision takes until it is carried out.
     pub(super) fn weight(&self) -> usize {
         match self {
-            Self::Respond(response) => response.weight(),
+            Self::Respond(response) | Self::Begin(response, _) => response.weight(),
+            Self::Body(piece) => PIECE_BYTES + piece.len(),
+            Self::EndBody { .. } => PIECE_BYTES,
             Self::Accept(acceptance, _) => {
                 acceptance.headers.iter().map(|(name, value)| name.len() + value.len()).sum()
             }
@@ -99,7 +114,15 @@ pub(super) enum Input<P> {
     /// `Request`: reads a request.
     Request(Box<RequestStream>),
     /// `AwaitingResponse`: reads nothing.
-    Response { from: SocketAddr, keep_alive: bool, head_only: bool },
+    Response {
+        from: SocketAddr,
+        keep_alive: bool,
+        head_only: bool,
+        /// The client speaks HTTP/1.0, which has no chunks.
+        is_http10: bool,
+        /// The body that is being written, once it has begun.
+        streaming: Option<Box<Streaming>>,
+    },
     /// `AwaitingVerdict`: reads nothing.
     Verdict { from: SocketAddr, handshake: Box<ServerHandshake> },
     /// `Open`, `Closing`, and until the end of the turn `Evicted` and `Truncated`: reads frames.
@@ -224,6 +247,9 @@ impl<P> Inbound<P> {
         matches!(&self.input, Input::Frames { receiver, .. } if receiver.is_paused())
     }
 }
+
+/// The weight of a piece of a body in the mailbox in addition to its bytes.
+const PIECE_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests {

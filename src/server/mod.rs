@@ -10,6 +10,7 @@
 //! | `context.rs` | [`Context`]: the actions of an app during a callback |
 //! | `decision.rs` | [`Responder`], [`Verdict`]: an app's decision on a request or a handshake, now or later |
 //! | `http.rs` | [`Request`], [`Response`]: plain HTTP on the same port |
+//! | `forwarded.rs` | [`client_address`]: the client behind reverse proxies |
 //! | `origin.rs` | decides a handshake by an `OriginPolicy` alone |
 //! | `remote.rs` | [`Remote`], [`Batch`], [`ConnectionId`]: access from other threads |
 //! | `commands.rs` | what other threads and workers have asked for, carried out |
@@ -20,6 +21,7 @@
 //! | `inbound.rs` | the incoming half of one connection, and the mail of a worker |
 //! | `date.rs` | the Date of responses |
 //! | `securing.rs` | handshakes of TLS, and their share of a turn |
+//! | `response_body.rs` | [`ResponseBody`]: a response that is written while it is made |
 //! | `requests.rs` | from the HTTP request to the open connection |
 //! | `ending.rs` | how connections end, and how the server stops |
 //! | `tasks.rs` | [`TaskPool`]: threads for work that would block an event loop |
@@ -56,6 +58,7 @@ mod droppable;
 mod ending;
 mod eviction;
 mod fanout;
+mod forwarded;
 mod frames;
 mod http;
 mod hub;
@@ -66,6 +69,7 @@ mod origin;
 mod outbox;
 mod remote;
 mod requests;
+mod response_body;
 mod securing;
 #[cfg(test)]
 mod simulation;
@@ -81,7 +85,7 @@ mod worker_context;
 use std::{
     convert::Infallible,
     io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::{Builder, JoinHandle},
@@ -95,8 +99,10 @@ pub use bind_error::BindError;
 pub use config::{Config, SlowSubscriber};
 pub use context::Context;
 pub use decision::{Acceptance, Responder, Verdict};
+pub use forwarded::client_address;
 pub use http::{Request, Response};
 pub use remote::{Batch, ConnectionId, InvalidConnectionId, Remote};
+pub use response_body::ResponseBody;
 pub use tasks::{TaskPool, TaskPoolFull};
 pub use timers::TooManyTimers;
 pub use worker_context::WorkerContext;
@@ -164,6 +170,40 @@ impl Server {
         Ok(Self { listeners, config })
     }
 
+    /// Takes listeners that exist: those of a service manager, which keeps them while the process is replaced, or those
+    /// of the process before. An [`OwnedFd`](std::os::fd::OwnedFd) becomes one by `TcpListener::from`.
+    ///
+    /// All workers accept from each of them: so that they take turns, they are not as even as those of
+    /// [`bind_all`](Self::bind_all). Connections that wait are served. Other handles to the same sockets stay open when
+    /// the server stops, and become non-blocking.
+    ///
+    /// ```
+    /// use std::net::TcpListener;
+    /// use switchboard::{Config, OriginPolicy, Server, apps::Echo};
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let kept = listener.try_clone()?; // clients that connect during a restart wait in it
+    /// let server = Server::from_listeners(vec![listener], Config::default())?;
+    /// let running = server.start(|_| Echo::new(OriginPolicy::Any))?;
+    /// running.stopper().stop();
+    /// running.join()?;
+    /// let next = Server::from_listeners(vec![kept], Config::default())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// - [`io::ErrorKind::InvalidInput`]: the configuration makes no sense ([`Config::check`]), there is no listener,
+    ///   or one is of another kind than TCP.
+    /// - Otherwise the system's error.
+    pub fn from_listeners(listeners: Vec<TcpListener>, config: Config) -> io::Result<Self> {
+        config.check()?;
+        if listeners.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a server needs a listener"));
+        }
+        let listeners = Listeners::shared(listeners, config.workers)?;
+        Ok(Self { listeners, config })
+    }
+
     /// Returns the bound address, with the actual port; the first one if there are several.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
@@ -217,6 +257,8 @@ impl Server {
             let (config, remote, make_app) = (Arc::clone(&config), remote.clone(), Arc::clone(&make_app));
             let capacity = capacity.clone();
             let run = move || {
+                #[cfg(feature = "tracing")]
+                let _span = tracing::info_span!("worker", number).entered();
                 let app = make_app(&remote);
                 let now = clock.tick(Instant::now());
                 let mut worker = Worker::new(app, config, remote.untyped(), number, mailbox, capacity, now);

@@ -10,13 +10,14 @@ use log::{debug, trace};
 use super::{
     Acceptance, App, Context, Handshake, Request, Responder, Response, Verdict,
     addresses::TooMany,
-    http::{Incoming, METHODS, RequestStream, keeps_alive},
+    http::{Incoming, RequestStream, keeps_alive, methods},
     inbound::{Decision, Input},
+    response_body::{Framing, Streaming},
     state::Step,
     worker::{TOO_MANY_FROM_ADDRESS, Worker},
 };
 use crate::{
-    Delivery, Escaped, Rejection, ServerHandshake,
+    Escaped, HttpVersion, Rejection, ServerHandshake,
     reactor::{Key, Socket},
 };
 
@@ -32,11 +33,13 @@ impl<A: App> Worker<A> {
             Incoming::Plain { head, body } => {
                 let keep_alive = keeps_alive(&head);
                 let head_only = head.method() == "HEAD";
-                self.advance(key, Step::RequestRead, Input::Response { from, keep_alive, head_only });
+                let is_http10 = head.version() == HttpVersion::Http10;
+                let input = Input::Response { from, keep_alive, head_only, is_http10, streaming: None };
+                self.advance(key, Step::RequestRead, input);
                 trace!("{}: {} {}", self.hub.id(key), Escaped::new(head.method()), Escaped::new(head.target()));
                 let responder = Responder::new(Arc::clone(&self.mailbox), key);
                 if head.path() == "*" {
-                    return responder.send(Response::new(204).header("Allow", METHODS));
+                    return responder.send(Response::new(204).header("Allow", methods(&self.config)));
                 }
                 self.app.request(&Request { head: &head, body: &body, peer: from, is_tls, client_names }, responder);
             }
@@ -61,19 +64,55 @@ impl<A: App> Worker<A> {
         if self.hub.links.get(key).is_none() {
             return;
         }
+        let may_keep = self.stopping.is_none() && !self.config.keep_alive_timeout.is_zero();
         let input = &mut self.inbound[Self::slot(key)].input;
         match (std::mem::replace(input, Input::Dropped), decision) {
-            (Input::Response { from, keep_alive, head_only }, Decision::Respond(response)) => {
-                let timeout = self.config.keep_alive_timeout;
-                let keep_alive = keep_alive && self.stopping.is_none() && !timeout.is_zero();
-                self.hub.send_http(key, &response.encode(keep_alive.then_some(timeout), head_only, self.date.now()));
-                if keep_alive {
-                    let next = Box::new(RequestStream::next(&self.config, from));
-                    self.advance(key, Step::Responded, Input::Request(next));
-                } else {
+            (Input::Response { from, keep_alive, head_only, .. }, Decision::Respond(response)) => {
+                let keep_alive = keep_alive && may_keep;
+                let timeout = keep_alive.then_some(self.config.keep_alive_timeout);
+                self.hub.send_http(key, &response.encode(timeout, head_only, self.date.now()));
+                self.responded(key, from, keep_alive);
+            }
+            (Input::Response { from, keep_alive, head_only, is_http10, .. }, Decision::Begin(response, flow)) => {
+                let framing = response.framing(head_only, is_http10);
+                let keep_alive = keep_alive && may_keep && framing != Framing::UntilEnd;
+                let timeout = keep_alive.then_some(self.config.keep_alive_timeout);
+                if let Err(error) = response.check() {
+                    log::error!("a response cannot be written: {error}");
+                    // The connection ends, so what its writer posts meanwhile meets no later response.
+                    let internal = Response::text(500, "internal error\n");
+                    self.hub.send_http(key, &internal.encode(None, head_only, self.date.now()));
                     self.hub.drain(key);
+                } else {
+                    let coding = (framing == Framing::Chunked).then_some("Transfer-Encoding: chunked\r\n");
+                    let head = response.encode_head(timeout, coding, self.date.now());
+                    let streaming = Some(Box::new(Streaming::new(flow, framing)));
+                    *input = Input::Response { from, keep_alive, head_only, is_http10, streaming };
+                    self.hub.send_http(key, &head);
                 }
             }
+            (Input::Response { from, keep_alive, head_only, is_http10, streaming: Some(mut streaming) }, part) => {
+                match part {
+                    Decision::Body(piece) => {
+                        let bytes = streaming.encode(piece);
+                        *input = Input::Response { from, keep_alive, head_only, is_http10, streaming: Some(streaming) };
+                        self.hub.send_http(key, &bytes);
+                        self.hub.links.watch(key);
+                    }
+                    Decision::EndBody { is_whole: true } => {
+                        self.hub.send_http(key, streaming.last());
+                        self.responded(key, from, keep_alive && may_keep);
+                    }
+                    // The client sees that a part is missing. The others are unreachable: see below.
+                    Decision::EndBody { is_whole: false }
+                    | Decision::Respond(_)
+                    | Decision::Begin(..)
+                    | Decision::Accept(..)
+                    | Decision::Reject(_) => self.hub.abandon(key),
+                }
+            }
+            // The head could not be written, and 500 was sent.
+            (input_before, Decision::Body(_) | Decision::EndBody { .. }) => *input = input_before,
             (Input::Verdict { from, handshake }, Decision::Accept(acceptance, peer)) => {
                 if self.count(key, from, acceptance.counted_as).is_ok() {
                     self.open(key, from, *handshake, &acceptance, peer);
@@ -90,6 +129,27 @@ impl<A: App> Worker<A> {
         }
         self.recount(key);
         self.schedule(key);
+    }
+
+    /// Waits for the next request, or ends the connection.
+    fn responded(&mut self, key: Key, from: SocketAddr, keep_alive: bool) {
+        if keep_alive {
+            let next = Box::new(RequestStream::next(&self.config, from));
+            self.advance(key, Step::Responded, Input::Request(next));
+        } else {
+            self.hub.drain(key);
+        }
+    }
+
+    /// Lets the writer of a body go on: the kernel has taken what it has written. Returns whether there is one.
+    pub(super) fn body_drained(&mut self, key: Key) -> bool {
+        match self.inbound.get_mut(Self::slot(key)).map(|inbound| &mut inbound.input) {
+            Some(Input::Response { streaming: Some(streaming), .. }) => {
+                streaming.note_drained();
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Takes a step of a connection, after which its incoming half works with `input`.
@@ -117,8 +177,8 @@ impl<A: App> Worker<A> {
         let accepted = handshake.accept(
             acceptance.subprotocol.as_deref(),
             &headers,
-            self.config.limits,
-            Delivery::Messages,
+            acceptance.limits.unwrap_or(self.config.limits),
+            acceptance.delivery,
             &mut out,
         );
         let connection = match accepted {

@@ -1,6 +1,6 @@
 //! The actions of an app that concern no single connection, on the worker that calls it.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use super::{ConnectionId, Remote, TooManyTimers, hub::Hub, timers::Owner};
 use crate::{Message, Prepared};
@@ -105,6 +105,14 @@ impl<'a> WorkerContext<'a> {
         let link = self.hub.links.get(id.key).filter(|_| id.worker == self.hub.worker);
         let subscriptions = link.map_or(&[][..], |link| &*link.subscriptions);
         subscriptions.iter().map(|subscription| self.hub.topics.name(subscription.topic))
+    }
+
+    /// Returns the address of the other end of a connection of this worker, as
+    /// [`Context::peer_addr`](super::Context::peer_addr); `None` if it does not exist or is of another worker.
+    #[must_use]
+    pub fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
+        let link = self.hub.links.get(id.key).filter(|_| id.worker == self.hub.worker);
+        link.and_then(|link| link.socket.peer_addr())
     }
 
     /// Returns how many bytes wait for a connection of this worker because the kernel has not taken them, without those

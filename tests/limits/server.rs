@@ -57,6 +57,7 @@ const ROWS: &[Row] = &[
 
 /// Fields that are no limits.
 const OTHERS: &[&str] = &[
+    "extra_methods",
     "slow_subscriber",
     "uncounted_networks",
     #[cfg(feature = "tls")]

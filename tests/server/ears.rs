@@ -8,7 +8,7 @@ use switchboard::{
     Verdict,
     client::{Client, ClientError, Message as Received},
 };
-use switchboard_tests::server::{LONG, builder, config, expect_text};
+use switchboard_tests::server::{LONG, Service, builder, config, expect_text, serve};
 
 /// An app that answers questions about itself, and does what it is asked.
 struct Ears(mpsc::Sender<Heard>);
@@ -291,4 +291,25 @@ fn a_terminated_connection_gets_nothing_more() {
     assert_eq!(ask(&mut other, "count"), "1");
     drop(other);
     served.stop();
+}
+
+#[test]
+fn an_app_learns_the_address_of_its_peer_at_any_time() {
+    let service = Service::echo().on_message(|message, context| {
+        let Message::Text(id) = message else { return };
+        let of_other = context.worker().peer_addr(id.parse().unwrap());
+        context.send(Message::Text(&format!("{:?} {of_other:?}", context.peer_addr())));
+    });
+    let server = serve(config(), service);
+    let ((mut first, first_id), (second, second_id)) = (server.raw(), server.raw());
+    let (own, other) = (first.stream.local_addr().unwrap(), second.stream.local_addr().unwrap());
+    for (id, expected) in [
+        (first_id.to_string(), format!("Some({own}) Some({own})")),
+        (second_id.to_string(), format!("Some({own}) Some({other})")),
+        ("0.99.0".into(), format!("Some({own}) None")),
+        (format!("1{}", &first_id.to_string()[1..]), format!("Some({own}) None")),
+    ] {
+        first.text(&id);
+        first.expect_frame(0x81, expected);
+    }
 }

@@ -2,12 +2,12 @@
 
 use std::{
     io::ErrorKind,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     sync::mpsc,
 };
 
-use switchboard::{BindError, Response, Server};
-use switchboard_tests::server::{Raw, Service, TestServer, builder, config, round_trip, serve_on};
+use switchboard::{BindError, Message, Response, Server};
+use switchboard_tests::server::{Raw, Service, TestServer, builder, config, expect_text, round_trip, serve_on};
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
@@ -122,5 +122,64 @@ fn an_error_names_the_address() {
         let all = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), taken.local_addr().port());
         assert_eq!(bind(&[taken.local_addr(), all]), (all, ErrorKind::InvalidInput));
         assert!(matches!(Server::bind_all(&[], config.clone()), Err(BindError::Config(_))));
+    }
+}
+
+#[test]
+fn listeners_that_exist_are_shared_by_all_workers_with_one_set_of_topics() {
+    for workers in [1, 3] {
+        let listeners: Vec<_> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let bound: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+        // A client that came before the server.
+        let mut early = Raw::connect(bound[1]);
+        let mut config = config();
+        config.workers = workers;
+        let server = Server::from_listeners(listeners, config).unwrap();
+        assert_eq!(server.local_addrs(), bound);
+        let service = Service::echo().on_opened(|context| context.subscribe("all"));
+        let server = serve_on(server, service);
+        early.handshake();
+        let mut clients = Vec::new();
+        for number in 0..16 {
+            clients.push(builder().connect(&format!("ws://{}/", bound[number % 2])).unwrap());
+            server.next_opened();
+        }
+        server.next_opened();
+        server.remote.publish("all", Message::Text("to all"));
+        for client in &mut clients {
+            expect_text(client, "to all");
+        }
+        early.expect_frame(0x81, "to all");
+    }
+}
+
+#[test]
+fn a_listener_outlives_its_server_and_the_next_one_serves_who_came_in_between() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting: Option<Raw> = None;
+    for _ in 0..3 {
+        let server = Server::from_listeners(vec![listener.try_clone().unwrap()], config()).unwrap();
+        let server = serve_on(server, Service::echo());
+        if let Some(raw) = &mut waiting {
+            raw.handshake();
+            raw.text("in between");
+            raw.expect_frame(0x81, "in between");
+        }
+        server.stop();
+        server.join();
+        waiting = Some(Raw::connect(address));
+    }
+}
+
+#[test]
+fn what_is_no_listener_of_tcp_is_refused() {
+    let refused = |listeners| Server::from_listeners(listeners, config()).unwrap_err().kind();
+    assert_eq!(refused(Vec::new()), ErrorKind::InvalidInput);
+    #[cfg(unix)]
+    {
+        use std::os::{fd::OwnedFd, unix::net::UnixStream};
+        let (unix, _other) = UnixStream::pair().unwrap();
+        assert_eq!(refused(vec![TcpListener::from(OwnedFd::from(unix))]), ErrorKind::InvalidInput);
     }
 }

@@ -12,9 +12,11 @@ mod lifetimes;
 mod listeners;
 mod loopback;
 mod panics;
+mod pieces;
 mod reconfigured;
 mod requests;
 mod slow;
+mod streamed;
 mod tasks;
 #[cfg(feature = "tls")]
 mod tls;

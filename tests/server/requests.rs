@@ -243,6 +243,41 @@ fn an_unknown_method_is_refused_with_405_and_the_allowed_methods() {
 }
 
 #[test]
+fn methods_that_the_app_asks_for_are_passed_on_with_their_bodies() {
+    let asked = config().extra_methods(vec!["PUT".into(), "DELETE".into(), "PROPFIND".into()]);
+    let server = serve(asked, echo_requests());
+    let mut raw = Raw::connect(server.address);
+    for (request, status, body) in [
+        ("PUT / HTTP/1.1\r\nContent-Length: 4\r\n", 200, "PUT /\nbody"),
+        ("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", 200, "PUT /\nbody"),
+        ("DELETE /a HTTP/1.1\r\n", 200, "DELETE /a\n"),
+        ("PROPFIND / HTTP/1.1\r\n", 200, "PROPFIND /\n"),
+        ("PUT / HTTP/1.1\r\n", 411, "this method needs a Content-Length or chunks\n"),
+        ("PATCH / HTTP/1.1\r\n", 405, "only GET, HEAD, OPTIONS, POST, PUT, DELETE, PROPFIND are supported\n"),
+        ("put / HTTP/1.1\r\n", 405, "only GET, HEAD, OPTIONS, POST, PUT, DELETE, PROPFIND are supported\n"),
+        ("CONNECT / HTTP/1.1\r\n", 405, "only GET, HEAD, OPTIONS, POST, PUT, DELETE, PROPFIND are supported\n"),
+    ] {
+        raw.write(format!("{request}Host: localhost\r\n\r\n"));
+        match request {
+            _ if request.contains("chunked") => raw.write("4\r\nbody\r\n0\r\n\r\n"),
+            _ if request.contains("Length") => raw.write("body"),
+            _ => {}
+        }
+        let response = raw.response();
+        assert_eq!((response.status, &*response.body), (status, body.as_bytes()), "{request}");
+        if status != 200 {
+            raw = Raw::connect(server.address);
+        }
+    }
+    raw.write("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(raw.response().header("Allow"), Some("GET, HEAD, OPTIONS, POST, PUT, DELETE, PROPFIND"));
+    for wrong in ["", "A B", "CONNECT", "PUT\r\n", "P\u{dc}T"] {
+        let refused = config().extra_methods(vec!["PUT".into(), wrong.into()]).check().unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::InvalidInput, "{wrong:?}");
+    }
+}
+
+#[test]
 fn a_client_that_expects_100_continue_gets_it_before_the_body() {
     let server = serve(config(), echo_requests());
     let mut raw = Raw::connect(server.address);

@@ -1,7 +1,7 @@
 //! HTTP Strict Transport Security (RFC 6797): tells browsers to use nothing but https with a host.
 
 use switchboard::{
-    App, ConnectionId, Context, End, Handshake, Message, Remote, Request, Responder, Verdict, WorkerContext,
+    App, ConnectionId, Context, End, Handshake, Message, Piece, Remote, Request, Responder, Verdict, WorkerContext,
 };
 use switchboard_chat::Origin;
 
@@ -58,6 +58,10 @@ impl<A: App> App for Hsts<A> {
 
     fn message(&mut self, peer: &mut Self::Peer, message: Message<'_>, context: &mut Context<'_>) {
         self.app.message(peer, message, context);
+    }
+
+    fn piece(&mut self, peer: &mut Self::Peer, piece: Piece<'_>, context: &mut Context<'_>) {
+        self.app.piece(peer, piece, context);
     }
 
     fn told(&mut self, peer: &mut Self::Peer, told: Self::Told, context: &mut Context<'_>) {

@@ -3,11 +3,11 @@
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use super::{
-    super::{App, ConnectionId, Context, End, Handshake, Remote, Request, Responder, Response, Verdict},
+    super::{Acceptance, App, ConnectionId, Context, End, Handshake, Remote, Request, Responder, Response, Verdict},
     ledger::{Deferred, Ledger},
 };
 use crate::{
-    CloseCode, Message, Rejection,
+    CloseCode, Delivery, Message, MessageKind, Piece, Rejection,
     reactor::simulated::{MILLISECOND, Time},
 };
 
@@ -15,8 +15,8 @@ pub(super) struct Service {
     pub(super) ledger: Rc<RefCell<Ledger>>,
 }
 
-/// The app's value of a connection: the number of the client.
-pub(super) struct Peer(pub(super) usize);
+/// The app's value of a connection: the number of the client, and the pieces of its message so far.
+pub(super) struct Peer(usize, Option<Vec<u8>>);
 
 /// A message that the connection is to be sent.
 pub(super) type Told = Vec<u8>;
@@ -38,7 +38,7 @@ impl App for Service {
             }
             _ => {
                 drop(ledger);
-                verdict.accept(Peer(client));
+                accept(verdict, client);
             }
         }
     }
@@ -55,7 +55,7 @@ impl App for Service {
         }
     }
 
-    fn opened(&mut self, Peer(client): &mut Peer, context: &mut Context<'_>) {
+    fn opened(&mut self, Peer(client, _): &mut Peer, context: &mut Context<'_>) {
         let mut ledger = self.ledger.borrow_mut();
         ledger.opened(*client, context.id());
         // Every other client subscribes to the topic "hall" from the start.
@@ -68,7 +68,7 @@ impl App for Service {
         context.send(Message::Text(&welcome));
     }
 
-    fn message(&mut self, Peer(client): &mut Peer, message: Message<'_>, context: &mut Context<'_>) {
+    fn message(&mut self, Peer(client, _): &mut Peer, message: Message<'_>, context: &mut Context<'_>) {
         let (client, payload) = (*client, message.payload());
         let id = context.id();
         let mut ledger = self.ledger.borrow_mut();
@@ -175,19 +175,32 @@ impl App for Service {
         }
     }
 
-    fn told(&mut self, Peer(client): &mut Peer, told: Told, context: &mut Context<'_>) {
+    fn piece(&mut self, peer: &mut Peer, piece: Piece<'_>, context: &mut Context<'_>) {
+        assert_eq!(piece.first, peer.1.is_none(), "client {}: the first piece", peer.0);
+        peer.1.get_or_insert_default().extend_from_slice(piece.payload);
+        self.ledger.borrow_mut().count("piece");
+        if let Some(payload) = peer.1.take_if(|_| piece.last) {
+            let message = match piece.kind {
+                MessageKind::Text => Message::Text(std::str::from_utf8(&payload).expect("pieces of UTF-8")),
+                MessageKind::Binary => Message::Binary(&payload),
+            };
+            self.message(peer, message, context);
+        }
+    }
+
+    fn told(&mut self, Peer(client, _): &mut Peer, told: Told, context: &mut Context<'_>) {
         let mut ledger = self.ledger.borrow_mut();
         ledger.send(*client, &told, false);
         ledger.count("told");
         context.send(Message::Binary(&told));
     }
 
-    fn pong(&mut self, Peer(client): &mut Peer, payload: &[u8], _: &mut Context<'_>) {
+    fn pong(&mut self, Peer(client, _): &mut Peer, payload: &[u8], _: &mut Context<'_>) {
         assert_eq!(payload, b"", "the payload of the server's own Pings, and of the clients' Pongs");
         self.ledger.borrow_mut().ponged(*client);
     }
 
-    fn timer(&mut self, Peer(client): &mut Peer, name: u32, context: &mut Context<'_>) {
+    fn timer(&mut self, Peer(client, _): &mut Peer, name: u32, context: &mut Context<'_>) {
         let mut ledger = self.ledger.borrow_mut();
         ledger.timer(*client, name);
         let text = format!("timer|{client}|{name}|");
@@ -195,17 +208,23 @@ impl App for Service {
         context.send(Message::Text(&text));
     }
 
-    fn drained(&mut self, Peer(client): &mut Peer, _: &mut Context<'_>) {
+    fn drained(&mut self, Peer(client, _): &mut Peer, _: &mut Context<'_>) {
         self.ledger.borrow_mut().drained(*client);
     }
 
-    fn missed(&mut self, Peer(client): &mut Peer, count: u64, _: &mut Context<'_>) {
+    fn missed(&mut self, Peer(client, _): &mut Peer, count: u64, _: &mut Context<'_>) {
         self.ledger.borrow_mut().missed(*client, count);
     }
 
-    fn closed(&mut self, Peer(client): Peer, id: ConnectionId, end: &End, _: &Remote) {
+    fn closed(&mut self, Peer(client, _): Peer, id: ConnectionId, end: &End, _: &Remote) {
         self.ledger.borrow_mut().closed(client, id, end);
     }
+}
+
+/// Accepts a connection; some get their messages in pieces.
+pub(super) fn accept(verdict: Verdict<Peer>, client: usize) {
+    let delivery = if client % 3 == 1 { Delivery::Pieces } else { Delivery::Messages };
+    verdict.accept_with(Acceptance::default().delivery(delivery), Peer(client, None));
 }
 
 /// Subscribes a connection to a topic with the policy of the run.

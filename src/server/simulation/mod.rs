@@ -167,6 +167,7 @@ fn expected() -> Vec<String> {
         "timer",
         "drained",
         "plain request answered",
+        "piece",
         "missed by Some(Skip)",
         "missed by Some(DropOldest)",
         "missed by Some(Latest)",

@@ -19,7 +19,7 @@ use super::{
         worker::Worker,
     },
     STEPS,
-    app::{Peer, Service, Told},
+    app::{self, Peer, Service, Told},
     client::{Call, Client},
     ledger::{Deferred, Ledger},
     setting::{PROFILES, Pause, PauseCause, Setting},
@@ -493,7 +493,7 @@ impl Simulation {
                 self.schedule_calls(number);
             }
             Item::Deferred(action) => match action {
-                Deferred::Accept(verdict, client) => verdict.accept(Peer(client)),
+                Deferred::Accept(verdict, client) => app::accept(verdict, client),
                 Deferred::Drop(verdict) => drop(verdict),
                 Deferred::Respond(responder, response) => responder.send(response),
                 Deferred::Resume(id) => self.remote.resume(id),
