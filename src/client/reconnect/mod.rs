@@ -2,12 +2,10 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `backoff.rs` | `Backoff`: when to connect again, without I/O |
 //! | `outbox.rs` | the way out: the connection, or a queue while there is none |
 //! | `handle.rs` | `ReconnectingHandle`: sends and ends from other threads |
 //! | `mod.rs` | `ReconnectingClient` |
 
-mod backoff;
 mod handle;
 mod outbox;
 
@@ -17,9 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Client, ClientBuilder, ClientError, Message, ReceivingHalf, retry::is_retryable_close};
-use crate::{CloseCode, Keepalive, Overdue, OwnedCloseFrame};
-pub use backoff::{Backoff, Wish};
+use super::{Client, ClientBuilder, ClientError, Message, ReceivingHalf};
+use crate::{Backoff, Keepalive, Overdue, OwnedCloseFrame, Wish};
 pub use handle::ReconnectingHandle;
 use handle::Shared;
 pub use outbox::WhenFull;
@@ -118,7 +115,7 @@ impl Loss {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Closed(frame) => is_retryable_close(frame.as_ref().map(|frame| frame.code)),
+            Self::Closed(frame) => Backoff::retries_close(frame.as_ref().map(|frame| frame.code)),
             Self::Failed(error) => error.is_retryable(),
             Self::Silent => true,
             Self::Cancelled => false,
@@ -128,12 +125,9 @@ impl Loss {
     /// Returns what the server wishes about the next attempt.
     fn wish(&self) -> Wish {
         match self {
-            Self::Closed(Some(OwnedCloseFrame {
-                code: CloseCode::SERVICE_RESTART | CloseCode::TRY_AGAIN_LATER,
-                ..
-            })) => Wish::Restart,
+            Self::Closed(frame) => Wish::of_close(frame.as_ref().map(|frame| frame.code)),
             Self::Failed(error) => error.retry_after().map_or(Wish::None, Wish::After),
-            Self::Closed(_) | Self::Silent | Self::Cancelled => Wish::None,
+            Self::Silent | Self::Cancelled => Wish::None,
         }
     }
 }
