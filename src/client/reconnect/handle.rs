@@ -52,7 +52,8 @@ impl ReconnectingHandle {
     }
 
     /// Ends the client for good: the closing handshake with this code and reason if there is a connection, which takes
-    /// at most the builder's `close_timeout`; at once if the client waits or connects. Messages that arrive before the server's Close are dropped. Does not wait. Only the first call counts.
+    /// at most the builder's `close_timeout`; at once if the client waits or connects. Messages that arrive before the
+    /// server's Close are dropped. Does not wait. Only the first call counts.
     pub fn close(&self, code: CloseCode, reason: &str) {
         self.0.close(code, reason);
     }

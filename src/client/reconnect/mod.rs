@@ -199,8 +199,8 @@ impl ReconnectingClient {
     }
 
     /// Calls this on each new connection, before the queue is sent and before [`ReconnectEvent::Open`]: to log in, to
-    /// subscribe, to ask for what was missed. It may also receive, which ends with [`ClientError::Woken`] when the client
-    /// is closed. If it fails, so has the attempt.
+    /// subscribe, to ask for what was missed. It may also receive, which ends with [`ClientError::Woken`] when the
+    /// client is closed. If it fails, so has the attempt.
     pub fn on_open(&mut self, hook: impl FnMut(&mut Client) -> Result<(), ClientError> + Send + 'static) -> &mut Self {
         self.on_open = Some(Box::new(hook));
         self

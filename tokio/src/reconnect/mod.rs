@@ -140,7 +140,8 @@ impl ReconnectingClient {
 impl<S: AsyncRead + AsyncWrite + Unpin> ReconnectingClient<S> {
     /// Prepares a client that connects by this function: over another stream, with a new token for each attempt, or
     /// with a login that has to be answered before anything else is sent. `?` makes a [`Loss`] of a
-    /// [`ConnectError`](crate::ConnectError) and of an [`Error`]. The function bounds the time of an attempt, as [`Config::connect`] does.
+    /// [`ConnectError`](crate::ConnectError) and of an [`Error`]. The function bounds the time of an attempt, as
+    /// [`Config::connect`] does.
     pub fn connect_by<F, A>(mut connect: F) -> Self
     where
         F: FnMut() -> A + Send + 'static,
