@@ -18,6 +18,7 @@
 //! | `bytes` | the crate `bytes`: frames are appended to a `BytesMut`; `Prepared::to_bytes` | no |
 //! | `http` | `ServerHandshake` and `Rejection` in the types of the crate `http`; implies `std` | no |
 //! | `getrandom` | `RandomKeys`: masking keys from the operating system; implies `std` | with `client` |
+//! | `backoff` | `Backoff`: whether and when to connect again; implies `std` | with `client` |
 //! | `client` | the module `client`; implies `getrandom` | yes |
 //! | `client-tls` | `wss://` in the client, by rustls and aws-lc-rs; implies `client`, needs a C compiler | no |
 //! | `webpki-roots` | `ClientBuilder::webpki_roots`: the authorities that Mozilla trusts; implies `client-tls` | no |
@@ -171,6 +172,8 @@ mod setters;
 
 #[cfg(feature = "server")]
 pub mod apps;
+#[cfg(feature = "backoff")]
+mod backoff;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "events")]
@@ -188,6 +191,8 @@ mod server;
 #[cfg(feature = "std")]
 mod url;
 
+#[cfg(feature = "backoff")]
+pub use backoff::{Backoff, Wish};
 #[cfg(feature = "server")]
 pub use ipnet::IpNet;
 #[cfg(feature = "std")]

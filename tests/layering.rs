@@ -27,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("keys", &["std::net", "std::time", "crate::reactor", "crate::server", "crate::client", "crate::apps"]),
     ("url", &["Instant::now", "std::io", "std::time", "crate::reactor", "crate::server", "crate::apps"]),
+    ("backoff", &["SystemTime::now", "std::net", "std::io", "std::thread", "getrandom"]),
     ("keepalive", &["Instant::now", "std::net", "std::io", "std::thread", "crate::"]),
     ("reactor", &["crate::proto", "crate::server", "crate::client", "crate::apps"]),
     ("server", &["crate::apps", "crate::client"]),

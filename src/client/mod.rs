@@ -127,12 +127,13 @@ use std::{
 };
 
 pub use crate::UrlError;
+pub use crate::{Backoff, Wish};
 pub use builder::ClientBuilder;
 pub use error::{ClientError, Stage};
 pub use message::Message;
 pub use proxy::ProxyError;
 pub use receiving::ReceivingHalf;
-pub use reconnect::{Backoff, Loss, ReconnectEvent, ReconnectingClient, ReconnectingHandle, WhenFull, Wish};
+pub use reconnect::{Loss, ReconnectEvent, ReconnectingClient, ReconnectingHandle, WhenFull};
 pub use redirect::RedirectError;
 pub use sending::SendingHalf;
 #[cfg(feature = "client-tls")]

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::{ClientError, ProxyError};
-use crate::{CloseCode, ResponseHead};
+use crate::{Backoff, backoff::retry_after};
 
 impl ClientError {
     /// Returns whether the cause may pass by itself, so that it makes sense to connect again later.
@@ -16,7 +16,7 @@ impl ClientError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Refused { response, .. } => is_retryable_status(response.status()),
+            Self::Refused { response, .. } => Backoff::retries_status(response.status()),
             Self::Proxy(error) => is_retryable_proxy(error),
             #[cfg(feature = "client-tls")]
             Self::Tls(error) => *error.kind() == super::TlsErrorKind::Ended,
@@ -46,30 +46,10 @@ impl ClientError {
     }
 }
 
-/// Returns whether the reason for this Close may pass by itself. `None` is a Close without a code.
-pub(super) fn is_retryable_close(code: Option<CloseCode>) -> bool {
-    match code.map(CloseCode::get) {
-        // Going away, no status, internal error, service restart, try again later, bad gateway.
-        None | Some(1001 | 1011 | 1012 | 1013 | 1014) => true,
-        // The server's wish (1000), what this client has done, and codes whose meaning only the application knows.
-        Some(_) => false,
-    }
-}
-
-fn is_retryable_status(status: u16) -> bool {
-    match status {
-        408 | 425 | 429 => true,
-        // Not implemented, wrong version, and what another attempt with the same request cannot change.
-        501 | 505 | 506 | 510 | 511 => false,
-        500..=599 => true,
-        _ => false,
-    }
-}
-
 fn is_retryable_proxy(error: &ProxyError) -> bool {
     match error {
         ProxyError::Resolve(_) | ProxyError::Connect(_) | ProxyError::Disconnected | ProxyError::Io(_) => true,
-        ProxyError::Status(status) => is_retryable_status(*status),
+        ProxyError::Status(status) => Backoff::retries_status(*status),
         // General failure, network or host unreachable, connection refused, TTL expired (RFC 1928 §6).
         ProxyError::Socks(code) => matches!(code, 1 | 3..=6),
         ProxyError::Url(_)
@@ -80,23 +60,13 @@ fn is_retryable_proxy(error: &ProxyError) -> bool {
     }
 }
 
-/// Returns the time from `now` on that the response asks to wait.
-fn retry_after(response: &ResponseHead, now: SystemTime) -> Option<Duration> {
-    let value = std::str::from_utf8(response.values("retry-after").next()?).ok()?.trim_ascii();
-    if value.bytes().all(|byte| byte.is_ascii_digit()) {
-        return value.parse().ok().map(Duration::from_secs);
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
 
     use super::*;
     use crate::{
-        ClientHandshakeError, HeadError, ProtocolError, ResponseReader, SendError,
+        ClientHandshakeError, HeadError, ProtocolError, ResponseHead, ResponseReader, SendError,
         client::{RedirectError, Stage, UrlError},
     };
 
@@ -149,36 +119,5 @@ mod tests {
         let retryable = (200..600).filter(|&status| refused(status).is_retryable());
         let expected = [408, 425, 429, 500, 502, 503, 504, 507, 508, 509].into_iter().chain(512..600);
         assert!(retryable.eq(expected));
-    }
-
-    #[test]
-    fn a_close_is_retryable_if_the_server_may_come_back() {
-        let retryable = (1000..5000).filter(|&code| is_retryable_close(Some(CloseCode::new(code))));
-        assert!(retryable.eq([1001, 1011, 1012, 1013, 1014]));
-        assert!(is_retryable_close(None));
-    }
-
-    #[test]
-    fn retry_after_is_a_number_of_seconds_or_a_date() {
-        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
-        let rows = [
-            ("Retry-After: 0\r\n", Some(0)),
-            ("Retry-After: 120\r\n", Some(120)),
-            ("retry-after:  7 \r\n", Some(7)),
-            ("Retry-After: Sun, 06 Nov 1994 08:50:37 GMT\r\n", Some(60)),
-            ("Retry-After: Sun, 06 Nov 1994 08:49:36 GMT\r\n", Some(0)),
-            ("Retry-After: 18446744073709551615\r\n", Some(u64::MAX)),
-            ("Retry-After: 18446744073709551616\r\n", None),
-            ("Retry-After: -1\r\n", None),
-            ("Retry-After: +1\r\n", None),
-            ("Retry-After: 1.5\r\n", None),
-            ("Retry-After: soon\r\n", None),
-            ("Retry-After:\r\n", None),
-            ("", None),
-        ];
-        for (fields, seconds) in rows {
-            let expected = seconds.map(Duration::from_secs);
-            assert_eq!(retry_after(&head(503, fields), now), expected, "{fields:?}");
-        }
     }
 }

@@ -188,12 +188,12 @@ fn a_hook_that_fails_is_a_failed_attempt() {
 #[test]
 fn the_queue_is_bounded_and_what_was_not_sent_comes_back_at_the_end() {
     let mut client = ReconnectingClient::new(builder(), "ws://127.0.0.1:1/");
-    client.queue(2, WhenFull::DropOldest);
+    client.queue(2, 1000, WhenFull::DropOldest);
     let handle = client.handle();
     for text in ["1", "2", "3"] {
         handle.send(text).unwrap();
     }
-    client.queue(1, WhenFull::Refuse);
+    client.queue(9, 2 * 64, WhenFull::Refuse); // one message: each counts 64 bytes besides its payload
     assert_eq!(handle.queued(), 0);
     handle.send("4").unwrap();
     assert!(matches!(handle.send("5"), Err(ClientError::QueueFull)));
@@ -241,6 +241,47 @@ fn another_thread_ends_it_while_it_waits_for_a_message_and_for_its_next_attempt(
 }
 
 #[test]
+fn another_thread_ends_it_while_it_connects_and_while_the_hook_receives() {
+    for opens in [false, true] {
+        let (tell, told) = mpsc::channel();
+        let (release, released) = mpsc::channel();
+        let tell_from_hook = tell.clone();
+        let server = serve_each(vec![Box::new(move |mut peer: Peer| {
+            if opens {
+                peer.open(); // the hook tells
+            } else {
+                peer.request();
+                tell.send(()).unwrap();
+            }
+            released.recv_timeout(2 * LONG).unwrap();
+        })]);
+        // Nothing but `close` ends the attempt, or the call of `receive`, before the test fails.
+        let builder = builder().connect_timeout(10 * LONG).read_timeout(None);
+        let mut client = ReconnectingClient::new(builder, server.url());
+        client.on_open(move |connection| {
+            tell_from_hook.send(()).unwrap();
+            connection.receive().map(drop)
+        });
+        let handle = client.handle();
+        let (end, ended) = mpsc::channel();
+        let running = thread::spawn(move || {
+            let mut last = None;
+            client.run(|event| last = Some(event));
+            end.send(last).unwrap();
+        });
+        told.recv_timeout(LONG).unwrap();
+        handle.close(CloseCode::NORMAL_CLOSURE, "");
+        match ended.recv_timeout(LONG).expect("the client ends") {
+            Some(ReconnectEvent::Closed { loss: Loss::Cancelled, .. }) => {}
+            event => panic!("{event:?}"),
+        }
+        release.send(()).unwrap();
+        running.join().unwrap();
+        server.finish();
+    }
+}
+
+#[test]
 fn a_silent_server_is_pinged_and_then_given_up() {
     let server = serve_each(vec![
         Box::new(|mut peer: Peer| {
@@ -273,7 +314,7 @@ fn a_send_that_waits_ends_with_the_connection_and_its_message_is_queued() {
         peer.expect_end();
     })]);
     let mut client = client(&server);
-    client.keepalive(SHORT, 2 * SHORT);
+    client.keepalive(SHORT, 2 * SHORT).queue(1, 65 << 20, WhenFull::Refuse);
     let handle = client.handle();
     expect_opened(&mut client);
     let sender = thread::spawn(move || {

@@ -1,5 +1,6 @@
 //! The simulated server for tests of apps: what a test does to it is what a server on a network would see.
 
+mod events;
 #[path = "../../examples/tested_lobby.rs"]
 #[expect(dead_code, reason = "its tests do not call `main`")]
 mod tested_lobby;

@@ -15,6 +15,7 @@ mod link;
 mod message;
 mod output;
 mod reading;
+mod reconnect;
 mod socket;
 mod split;
 mod wakers;
@@ -24,11 +25,12 @@ pub use client::{ClientSocket, ClientStream, ConnectError, Request, connect};
 pub use config::Config;
 pub use error::{AcceptError, Error, Stage};
 pub use message::Message;
+pub use reconnect::{Loss, ReconnectEvent, ReconnectingClient, ReconnectingHandle, TrySendError, WhenFull};
 pub use socket::WebSocket;
 pub use split::{SplitSink, SplitStream};
 /// What this crate's API names of the engine.
 pub use switchboard::{
-    ClientHandshakeError, CloseCode, Connection, Deflate, DeflateConfig, HandshakeError, HeadError, HeadLimits,
-    InvalidHeader, Limits, Masked, Masking, OwnedCloseFrame, Prepared, ProtocolError, RandomKeys, Rejection,
-    RequestHead, ResponseHead, SendError, Sender, ServerHandshake, Unmasked, UrlError, WebSocketUrl,
+    Backoff, ClientHandshakeError, CloseCode, Connection, Deflate, DeflateConfig, HandshakeError, HeadError,
+    HeadLimits, InvalidHeader, Limits, Masked, Masking, OwnedCloseFrame, Prepared, ProtocolError, RandomKeys,
+    Rejection, RequestHead, ResponseHead, SendError, Sender, ServerHandshake, Unmasked, UrlError, WebSocketUrl, Wish,
 };

@@ -1,14 +1,16 @@
 //! What other threads do with a reconnecting client.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
     time::Instant,
 };
 
 use super::outbox::Outbox;
 use crate::{
     CloseCode, OwnedCloseFrame,
-    client::{ClientError, Message, Waker},
+    client::{Client, ClientBuilder, ClientError, Message, Waker},
 };
 
 /// Sends by a [`ReconnectingClient`](super::ReconnectingClient), and closes it, from any thread. Clones are the same
@@ -50,8 +52,8 @@ impl ReconnectingHandle {
     }
 
     /// Ends the client for good: the closing handshake with this code and reason if there is a connection, which takes
-    /// at most the builder's `close_timeout`; at once if the client waits; after at most `connect_timeout` while it
-    /// connects. Messages that arrive before the server's Close are dropped. Does not wait. Only the first call counts.
+    /// at most the builder's `close_timeout`; at once if the client waits or connects. Messages that arrive before the
+    /// server's Close are dropped. Does not wait. Only the first call counts.
     pub fn close(&self, code: CloseCode, reason: &str) {
         self.0.close(code, reason);
     }
@@ -64,7 +66,8 @@ pub(super) struct Shared {
     outbox: Mutex<Outbox>,
     /// Locked for moments.
     control: Mutex<Control>,
-    closed: Condvar,
+    /// The client is closed, or an attempt is over.
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -74,11 +77,13 @@ struct Control {
     is_closed: bool,
     /// What interrupts the current connection.
     waker: Option<Waker>,
+    /// The result of the attempt that was made last, until the client takes it.
+    attempt: Option<thread::Result<Result<Client, ClientError>>>,
 }
 
 impl Shared {
     pub(super) fn new(outbox: Outbox) -> Self {
-        Self { outbox: Mutex::new(outbox), control: Mutex::default(), closed: Condvar::new() }
+        Self { outbox: Mutex::new(outbox), control: Mutex::default(), changed: Condvar::new() }
     }
 
     pub(super) fn outbox(&self) -> MutexGuard<'_, Outbox> {
@@ -114,10 +119,48 @@ impl Shared {
         while !control.is_closed {
             control = match until.map(|until| until.saturating_duration_since(Instant::now())) {
                 Some(left) if left.is_zero() => return,
-                Some(left) => self.closed.wait_timeout(control, left).unwrap_or_else(PoisonError::into_inner).0,
-                None => self.closed.wait(control).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => self.changed.wait_timeout(control, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.changed.wait(control).unwrap_or_else(PoisonError::into_inner),
             };
         }
+    }
+
+    /// Makes an attempt on a thread of its own, and waits until it is over or the client is closed. `None` if it is
+    /// closed. The thread ends by itself then, at the latest after the builder's `connect_timeout`, except that the
+    /// system may take longer to resolve a name.
+    ///
+    /// # Panics
+    /// If the attempt does.
+    pub(super) fn attempt(self: &Arc<Self>, builder: &ClientBuilder, url: &str) -> Option<Result<Client, ClientError>> {
+        let (shared, builder, url) = (Arc::clone(self), builder.clone(), url.to_owned());
+        let connect = move || shared.finish_attempt(catch_unwind(AssertUnwindSafe(|| builder.connect(&url))));
+        if let Err(error) = thread::Builder::new().name("switchboard-connect".to_owned()).spawn(connect) {
+            return Some(Err(ClientError::Io(error)));
+        }
+        let mut control = self.control();
+        loop {
+            if control.is_closed {
+                return None;
+            }
+            match control.attempt.take() {
+                Some(Ok(connected)) => return Some(connected),
+                Some(Err(panic)) => {
+                    drop(control);
+                    resume_unwind(panic)
+                }
+                None => control = self.changed.wait(control).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    fn finish_attempt(&self, result: thread::Result<Result<Client, ClientError>>) {
+        let mut control = self.control();
+        if control.is_closed {
+            drop(control); // it ends a connection, which may take a moment
+            return;
+        }
+        control.attempt = Some(result);
+        self.changed.notify_all();
     }
 
     fn close(&self, code: CloseCode, reason: &str) {
@@ -126,7 +169,7 @@ impl Shared {
             control.is_closed = true;
             control.close = Some((code, reason.to_owned()));
         }
-        self.closed.notify_all();
+        self.changed.notify_all();
         if let Some(waker) = &control.waker {
             waker.wake();
         }

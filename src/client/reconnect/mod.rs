@@ -2,12 +2,10 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `backoff.rs` | `Backoff`: when to connect again, without I/O |
 //! | `outbox.rs` | the way out: the connection, or a queue while there is none |
 //! | `handle.rs` | `ReconnectingHandle`: sends and ends from other threads |
 //! | `mod.rs` | `ReconnectingClient` |
 
-mod backoff;
 mod handle;
 mod outbox;
 
@@ -17,9 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Client, ClientBuilder, ClientError, Message, ReceivingHalf, retry::is_retryable_close};
-use crate::{CloseCode, Keepalive, Overdue, OwnedCloseFrame};
-pub use backoff::{Backoff, Wish};
+use super::{Client, ClientBuilder, ClientError, Message, ReceivingHalf};
+use crate::{Backoff, Keepalive, Overdue, OwnedCloseFrame, Wish};
 pub use handle::ReconnectingHandle;
 use handle::Shared;
 pub use outbox::WhenFull;
@@ -118,7 +115,7 @@ impl Loss {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Closed(frame) => is_retryable_close(frame.as_ref().map(|frame| frame.code)),
+            Self::Closed(frame) => Backoff::retries_close(frame.as_ref().map(|frame| frame.code)),
             Self::Failed(error) => error.is_retryable(),
             Self::Silent => true,
             Self::Cancelled => false,
@@ -128,12 +125,9 @@ impl Loss {
     /// Returns what the server wishes about the next attempt.
     fn wish(&self) -> Wish {
         match self {
-            Self::Closed(Some(OwnedCloseFrame {
-                code: CloseCode::SERVICE_RESTART | CloseCode::TRY_AGAIN_LATER,
-                ..
-            })) => Wish::Restart,
+            Self::Closed(frame) => Wish::of_close(frame.as_ref().map(|frame| frame.code)),
             Self::Failed(error) => error.retry_after().map_or(Wish::None, Wish::After),
-            Self::Closed(_) | Self::Silent | Self::Cancelled => Wish::None,
+            Self::Silent | Self::Cancelled => Wish::None,
         }
     }
 }
@@ -170,7 +164,7 @@ impl ReconnectingClient {
     /// Prepares a client that connects to this URL with these options, once it runs.
     #[must_use]
     pub fn new(builder: ClientBuilder, url: impl Into<String>) -> Self {
-        let options = QueueOptions { max_messages: 1000, when_full: WhenFull::Refuse };
+        let options = QueueOptions { max_messages: 1000, max_bytes: 16 << 20, when_full: WhenFull::Refuse };
         Self {
             builder,
             url: url.into(),
@@ -196,15 +190,17 @@ impl ReconnectingClient {
         self
     }
 
-    /// Sets how many messages wait while there is no connection, and what happens to the next one. Default 1,000, then
-    /// [`WhenFull::Refuse`]. Messages that wait already are dropped.
-    pub fn queue(&mut self, max_messages: usize, when_full: WhenFull) -> &mut Self {
-        *self.shared.outbox() = Outbox::new(QueueOptions { max_messages, when_full });
+    /// Sets how many messages, and how many bytes of them, wait while there is no connection, and what happens to the
+    /// next one. Default 1,000 messages of 16 MiB together, then [`WhenFull::Refuse`]. Each message counts its payload
+    /// and 64 bytes. Messages that wait already are dropped.
+    pub fn queue(&mut self, max_messages: usize, max_bytes: usize, when_full: WhenFull) -> &mut Self {
+        *self.shared.outbox() = Outbox::new(QueueOptions { max_messages, max_bytes, when_full });
         self
     }
 
     /// Calls this on each new connection, before the queue is sent and before [`ReconnectEvent::Open`]: to log in, to
-    /// subscribe, to ask for what was missed. It may also receive. If it fails, so has the attempt.
+    /// subscribe, to ask for what was missed. It may also receive, which ends with [`ClientError::Woken`] when the
+    /// client is closed. If it fails, so has the attempt.
     pub fn on_open(&mut self, hook: impl FnMut(&mut Client) -> Result<(), ClientError> + Send + 'static) -> &mut Self {
         self.on_open = Some(Box::new(hook));
         self
@@ -243,10 +239,14 @@ impl ReconnectingClient {
                     return Some(ReconnectEvent::Connecting { failures: self.backoff.failures() });
                 }
                 Phase::Connecting => {
-                    let attempt = self.connect();
-                    return Some(match attempt {
-                        Ok(()) => ReconnectEvent::Open,
-                        Err(error) => self.lost(Loss::Failed(error)),
+                    let attempt = self.shared.attempt(&self.builder, &self.url);
+                    let opened = attempt.map(|connected| connected.and_then(|client| self.opened(client)));
+                    return Some(match opened {
+                        Some(Ok(())) => ReconnectEvent::Open,
+                        // Closed while it connected, or while the hook received.
+                        None => self.lost(Loss::Cancelled),
+                        Some(Err(ClientError::Woken)) if self.shared.is_closed() => self.lost(Loss::Cancelled),
+                        Some(Err(error)) => self.lost(Loss::Failed(error)),
                     });
                 }
                 Phase::Waiting(until) => {
@@ -270,14 +270,13 @@ impl ReconnectingClient {
         }
     }
 
-    fn connect(&mut self) -> Result<(), ClientError> {
-        let mut client = self.builder.connect(&self.url)?;
+    fn opened(&mut self, mut client: Client) -> Result<(), ClientError> {
+        self.shared.opened(client.waker().map_err(ClientError::Io)?);
         if let Some(hook) = &mut self.on_open {
             hook(&mut client)?;
         }
         let (receiving, sending) = client.split().map_err(ClientError::Io)?;
-        self.shared.opened(receiving.waker().map_err(ClientError::Io)?);
-        self.shared.outbox().open(sending)?;
+        self.shared.outbox().open(sending, || self.shared.is_closed())?;
         let now = Instant::now();
         self.backoff.opened(now);
         let (ping_after, give_up_after) = self.silence;

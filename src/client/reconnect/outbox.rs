@@ -10,7 +10,7 @@ pub enum WhenFull {
     /// It is refused with [`ClientError::QueueFull`].
     #[default]
     Refuse,
-    /// It takes the place of the oldest message in the queue, which is lost.
+    /// It takes the place of the oldest messages in the queue, which are lost.
     DropOldest,
 }
 
@@ -18,6 +18,7 @@ pub enum WhenFull {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct QueueOptions {
     pub(super) max_messages: usize,
+    pub(super) max_bytes: usize,
     pub(super) when_full: WhenFull,
 }
 
@@ -25,6 +26,8 @@ pub(super) struct QueueOptions {
 pub(super) struct Outbox {
     options: QueueOptions,
     queue: VecDeque<Message>,
+    /// The cost of the messages in the queue, in bytes.
+    bytes: usize,
     way: Way,
 }
 
@@ -38,7 +41,7 @@ enum Way {
 
 impl Outbox {
     pub(super) fn new(options: QueueOptions) -> Self {
-        Self { options, queue: VecDeque::new(), way: Way::Away }
+        Self { options, queue: VecDeque::new(), bytes: 0, way: Way::Away }
     }
 
     /// Sends a message, or puts it into the queue.
@@ -56,28 +59,41 @@ impl Outbox {
                 Err(_) => self.way = Way::Away,
             },
         }
-        if self.queue.len() >= self.options.max_messages {
-            match self.options.when_full {
-                WhenFull::DropOldest if self.queue.pop_front().is_some() => {}
-                WhenFull::Refuse | WhenFull::DropOldest => return Err(ClientError::QueueFull),
+        let QueueOptions { max_messages, max_bytes, when_full } = self.options;
+        let cost = cost(&message);
+        if max_messages == 0 || cost > max_bytes {
+            return Err(ClientError::QueueFull); // without a loss for nothing
+        }
+        while self.queue.len() >= max_messages || self.bytes.saturating_add(cost) > max_bytes {
+            if when_full == WhenFull::Refuse || self.pop().is_none() {
+                return Err(ClientError::QueueFull);
             }
         }
+        self.bytes += cost;
         self.queue.push_back(message);
         Ok(())
     }
 
-    /// Sends what waits in the queue, and from now on everything, to this connection.
+    fn pop(&mut self) -> Option<Message> {
+        let message = self.queue.pop_front()?;
+        self.bytes -= cost(&message);
+        Some(message)
+    }
+
+    /// Sends what waits in the queue until `is_closed`, and from now on everything, to this connection.
     ///
     /// # Errors
     /// That of a send. The message stays in the queue.
-    pub(super) fn open(&mut self, mut sending: SendingHalf) -> Result<(), ClientError> {
-        while let Some(message) = self.queue.front() {
+    pub(super) fn open(&mut self, mut sending: SendingHalf, is_closed: impl Fn() -> bool) -> Result<(), ClientError> {
+        while let Some(message) = self.queue.front()
+            && !is_closed()
+        {
             match sending.send(message) {
                 // What must not be sent at all must not keep others from it.
                 Ok(()) | Err(ClientError::Send(_)) => {}
                 Err(error) => return Err(error),
             }
-            self.queue.pop_front();
+            self.pop();
         }
         self.way = Way::Open(sending);
         Ok(())
@@ -91,6 +107,7 @@ impl Outbox {
     /// There will be no connection any more. Returns the messages that nobody was sent.
     pub(super) fn end(&mut self) -> Vec<Message> {
         self.way = Way::Over;
+        self.bytes = 0;
         self.queue.drain(..).collect()
     }
 
@@ -98,6 +115,19 @@ impl Outbox {
         self.queue.len()
     }
 }
+
+/// Returns the memory that a message counts, in bytes.
+fn cost(message: &Message) -> usize {
+    let payload = match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(payload) | Message::Ping(payload) | Message::Pong(payload) => payload.len(),
+        Message::Close(frame) => frame.as_ref().map_or(0, |frame| frame.reason.len()),
+    };
+    payload.saturating_add(MESSAGE_BYTES)
+}
+
+/// What a message counts besides its payload.
+const MESSAGE_BYTES: usize = 64;
 
 impl fmt::Debug for Outbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,16 +141,21 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_or_drops_the_oldest() {
-        let rows: [(usize, WhenFull, &[bool], &[&str]); 6] = [
-            (2, WhenFull::Refuse, &[true, true, false], &["0", "1"]),
-            (2, WhenFull::DropOldest, &[true, true, true], &["1", "2"]),
-            (3, WhenFull::Refuse, &[true, true, true], &["0", "1", "2"]),
-            (3, WhenFull::DropOldest, &[true, true, true], &["0", "1", "2"]),
-            (0, WhenFull::Refuse, &[false, false, false], &[]),
-            (0, WhenFull::DropOldest, &[false, false, false], &[]),
+        let cost = 64 + 1;
+        let rows: [(usize, usize, WhenFull, &[bool], &[&str]); 10] = [
+            (2, 1000, WhenFull::Refuse, &[true, true, false], &["0", "1"]),
+            (2, 1000, WhenFull::DropOldest, &[true, true, true], &["1", "2"]),
+            (3, 1000, WhenFull::Refuse, &[true, true, true], &["0", "1", "2"]),
+            (3, 3 * cost, WhenFull::DropOldest, &[true, true, true], &["0", "1", "2"]),
+            (0, 1000, WhenFull::Refuse, &[false, false, false], &[]),
+            (0, 1000, WhenFull::DropOldest, &[false, false, false], &[]),
+            (9, 2 * cost, WhenFull::Refuse, &[true, true, false], &["0", "1"]),
+            (9, 2 * cost - 1, WhenFull::Refuse, &[true, false, false], &["0"]),
+            (9, 2 * cost, WhenFull::DropOldest, &[true, true, true], &["1", "2"]),
+            (9, cost - 1, WhenFull::DropOldest, &[false, false, false], &[]),
         ];
-        for (max_messages, when_full, taken, left) in rows {
-            let mut outbox = Outbox::new(QueueOptions { max_messages, when_full });
+        for (max_messages, max_bytes, when_full, taken, left) in rows {
+            let mut outbox = Outbox::new(QueueOptions { max_messages, max_bytes, when_full });
             for (number, &is_taken) in taken.iter().enumerate() {
                 match outbox.send(Message::Text(number.to_string())) {
                     Ok(()) => assert!(is_taken, "{max_messages} {when_full:?} {number}"),

@@ -31,8 +31,9 @@
 //! What an app does on threads of its own, such as those of a [`TaskPool`](crate::TaskPool), takes real time, and no
 //! simulation waits for it: let the test wait for the thread, such as for a value from a channel.
 //!
-//! There is no TLS, no limit of open files, and the Date of responses is that of 1 January 1970. An app that looks at the
-//! time itself, by [`Instant::now`](std::time::Instant::now), sees real time; its timers run in simulated time.
+//! There is no TLS (`Config::tls` is ignored) and no limit of open files, and the Date of responses is that of 1 January
+//! 1970. An app that looks at the time itself, by [`Instant::now`](std::time::Instant::now), sees real time; its timers
+//! run in simulated time.
 
 // | file | what |
 // |---|---|
@@ -100,6 +101,8 @@ impl<A: App + 'static> TestServer<A> {
     #[track_caller]
     pub fn with_workers(workers: usize, config: Config, make_app: impl FnMut(&Remote<A::Told>) -> A) -> Self {
         let config = config.workers(workers);
+        #[cfg(feature = "tls")]
+        let config = config.tls(None);
         if let Err(error) = config.check() {
             panic!("a server cannot have this configuration: {error}");
         }

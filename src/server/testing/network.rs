@@ -161,5 +161,5 @@ impl<A: App> TestWorker<A> {
 const WIRE: Wire = Wire { send_buffer: 64 << 10, receive_buffer: 64 << 10, delay: 0, piece: usize::MAX };
 /// The size of a worker's read buffer.
 const BUFFER_BYTES: usize = 128 << 10;
-/// More rounds than any test needs: a message of 16 MiB takes a few thousand.
-const MAX_ROUNDS: usize = 100_000;
+/// More rounds than any test needs: a message of 16 MiB takes a few hundred.
+const MAX_ROUNDS: usize = 20_000;

@@ -6,6 +6,7 @@ mod cancelling;
 mod closing;
 mod connecting;
 mod messages;
+mod reconnecting;
 mod scripted;
 mod splitting;
 mod streams;

@@ -1,6 +1,8 @@
-//! When to connect again. No I/O: the time and the random numbers are arguments.
+//! Whether and when to connect again. No I/O: the time and the random numbers are arguments.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::{CloseCode, ResponseHead};
 
 /// Exponential back-off with full jitter, for a client that connects again after a loss
 /// ([§7.2.3](https://www.rfc-editor.org/rfc/rfc6455#section-7.2.3)).
@@ -11,7 +13,7 @@ use std::time::{Duration, Instant};
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use switchboard::client::{Backoff, Wish};
+/// use switchboard::{Backoff, Wish};
 ///
 /// let mut backoff = Backoff::new().windows(Duration::from_secs(1), Duration::from_secs(30));
 /// let now = Instant::now();
@@ -92,9 +94,53 @@ impl Backoff {
         }
     }
 
-    /// Returns how many attempts have failed in a row.
-    pub(super) const fn failures(&self) -> u32 {
+    /// Returns how many attempts have failed, or connections were lost too early, in a row.
+    #[must_use]
+    pub const fn failures(&self) -> u32 {
         self.failures
+    }
+
+    /// Returns whether the reason for this Close may pass by itself: 1001, 1011, 1012, 1013, 1014, or no code (`None`).
+    #[must_use]
+    pub fn retries_close(code: Option<CloseCode>) -> bool {
+        match code.map(CloseCode::get) {
+            // Going away, no status, internal error, service restart, try again later, bad gateway.
+            None | Some(1001 | 1011 | 1012 | 1013 | 1014) => true,
+            // The server's wish (1000), what this client has done, and codes whose meaning only the application knows.
+            Some(_) => false,
+        }
+    }
+
+    /// Returns whether the reason for a response with this status may pass by itself: 408, 425, 429, or from 500 on,
+    /// except 501, 505, 506, 510 and 511.
+    #[must_use]
+    pub fn retries_status(status: u16) -> bool {
+        match status {
+            408 | 425 | 429 => true,
+            // Not implemented, wrong version, and what another attempt with the same request cannot change.
+            501 | 505 | 506 | 510 | 511 => false,
+            500..=599 => true,
+            _ => false,
+        }
+    }
+}
+
+impl Wish {
+    /// Returns the wish in a Close with this code, or without one (`None`).
+    #[must_use]
+    pub fn of_close(code: Option<CloseCode>) -> Self {
+        match code {
+            Some(CloseCode::SERVICE_RESTART | CloseCode::TRY_AGAIN_LATER) => Self::Restart,
+            Some(_) | None => Self::None,
+        }
+    }
+
+    /// Returns the wish in the response that refuses a connection: its Retry-After
+    /// ([RFC 9110 §10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)). `now` is the time of the wall
+    /// clock, with which a date is compared.
+    #[must_use]
+    pub fn of_refusal(response: &ResponseHead, now: SystemTime) -> Self {
+        retry_after(response, now).map_or(Self::None, Self::After)
     }
 }
 
@@ -111,6 +157,16 @@ fn share(window: Duration, random: u64) -> Duration {
     Duration::from_nanos(u64::try_from(share).unwrap_or(nanoseconds))
 }
 
+/// Returns the time from `now` on that the response asks to wait.
+pub(crate) fn retry_after(response: &ResponseHead, now: SystemTime) -> Option<Duration> {
+    let value = std::str::from_utf8(response.values("retry-after").next()?).ok()?.trim_ascii();
+    if value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return value.parse().ok().map(Duration::from_secs);
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
 /// The longest Retry-After that is obeyed.
 const MAX_WISH: Duration = Duration::from_secs(3600);
 
@@ -121,6 +177,12 @@ const RESTART_WINDOW: Duration = Duration::from_secs(25);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{HeadLimits, ResponseReader};
+
+    fn head(fields: &str) -> ResponseHead {
+        let head = format!("HTTP/1.1 503 X\r\n{fields}\r\n");
+        ResponseReader::new(HeadLimits::default()).receive(head.as_bytes()).unwrap().unwrap().0
+    }
 
     const MIDDLE: u64 = 1 << 63;
 
@@ -194,5 +256,43 @@ mod tests {
         backoff.delay(now, Wish::None, u64::MAX);
         let mut none = Backoff::new().windows(Duration::ZERO, Duration::ZERO);
         assert_eq!(none.delay(now, Wish::None, u64::MAX), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_close_is_retryable_if_the_server_may_come_back() {
+        let retryable = (1000..5000).filter(|&code| Backoff::retries_close(Some(CloseCode::new(code))));
+        assert!(retryable.eq([1001, 1011, 1012, 1013, 1014]));
+        assert!(Backoff::retries_close(None));
+    }
+
+    #[test]
+    fn a_close_may_ask_for_time() {
+        let restarts = (1000..5000).filter(|&code| Wish::of_close(Some(CloseCode::new(code))) == Wish::Restart);
+        assert!(restarts.eq([1012, 1013]));
+        assert_eq!(Wish::of_close(None), Wish::None);
+    }
+
+    #[test]
+    fn retry_after_is_a_number_of_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        let rows = [
+            ("Retry-After: 0\r\n", Some(0)),
+            ("Retry-After: 120\r\n", Some(120)),
+            ("retry-after:  7 \r\n", Some(7)),
+            ("Retry-After: Sun, 06 Nov 1994 08:50:37 GMT\r\n", Some(60)),
+            ("Retry-After: Sun, 06 Nov 1994 08:49:36 GMT\r\n", Some(0)),
+            ("Retry-After: 18446744073709551615\r\n", Some(u64::MAX)),
+            ("Retry-After: 18446744073709551616\r\n", None),
+            ("Retry-After: -1\r\n", None),
+            ("Retry-After: +1\r\n", None),
+            ("Retry-After: 1.5\r\n", None),
+            ("Retry-After: soon\r\n", None),
+            ("Retry-After:\r\n", None),
+            ("", None),
+        ];
+        for (fields, seconds) in rows {
+            let expected = seconds.map(Duration::from_secs).map_or(Wish::None, Wish::After);
+            assert_eq!(Wish::of_refusal(&head(fields), now), expected, "{fields:?}");
+        }
     }
 }
