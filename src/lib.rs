@@ -202,8 +202,8 @@ pub use reactor::{Certificate, CertificateResolver, TlsBuilder, TlsConfig, TlsCo
 #[cfg(feature = "server")]
 pub use server::{
     Acceptance, App, Batch, BindError, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId, Remote,
-    Request, Responder, Response, Running, Server, SlowSubscriber, Stopper, TaskPool, TaskPoolFull, TooManyTimers,
-    Verdict, WorkerContext, exit_on_panic, raise_descriptor_limit,
+    Request, Responder, Response, Running, Server, SlowSubscriber, StaticFiles, Stopper, TaskPool, TaskPoolFull,
+    TooManyTimers, Verdict, WorkerContext, exit_on_panic, raise_descriptor_limit,
 };
 #[cfg(feature = "std")]
 pub use url::{UrlError, WebSocketUrl};

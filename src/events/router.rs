@@ -1,8 +1,10 @@
 //! The handlers of a server of events, and the app that calls them.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     fmt, io,
+    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -15,8 +17,8 @@ use super::{
     socket::{EVERYONE, NotAcknowledged, Peer},
 };
 use crate::{
-    App, CloseCode, ConnectionId, Context, End, Handshake, Message, OriginPolicy, Rejection, Remote, Request,
-    Responder, Response, Running, Server, Verdict,
+    App, CloseCode, Config, ConnectionId, Context, End, Handshake, Message, OriginPolicy, Rejection, Remote, Request,
+    Responder, Running, Server, StaticFiles, Verdict,
 };
 
 type Handler<S, P> = Box<
@@ -70,6 +72,7 @@ pub struct Router<S = (), P: Parser = JsonArrays> {
     connected: Option<Connected<S, P>>,
     disconnected: Option<Disconnected<S, P>>,
     timer: Option<OnTimer<S, P>>,
+    files: StaticFiles,
     request: Option<OnRequest>,
 }
 
@@ -98,6 +101,7 @@ impl<S: Send + 'static, P: Parser> Router<S, P> {
             connected: None,
             disconnected: None,
             timer: None,
+            files: scripts(),
             request: None,
         }
     }
@@ -192,7 +196,15 @@ impl<S: Send + 'static, P: Parser> Router<S, P> {
         self
     }
 
-    /// Sets what happens for a plain HTTP request: see [`App::request`]. Without it each gets 404.
+    /// Adds a file, such as the page at `/`: see [`StaticFiles::file`]. The module for pages, `/events.js`, and
+    /// `/connection.js`, which it imports, are there from the start.
+    #[must_use]
+    pub fn file(mut self, path: impl Into<Cow<'static, str>>, content: impl Into<Cow<'static, str>>) -> Self {
+        self.files = self.files.file(path, content);
+        self
+    }
+
+    /// Sets what happens for a plain HTTP request for no such file: see [`App::request`]. Without it each gets 404.
     #[must_use]
     pub fn on_request(mut self, handler: impl Fn(&Request<'_>, Responder) + Send + Sync + 'static) -> Self {
         self.request = Some(Box::new(handler));
@@ -212,6 +224,15 @@ impl<S: Send + 'static, P: Parser> Router<S, P> {
         })?;
         let emitter = Emitter::new(running.remote().clone(), parser);
         Ok((running, emitter))
+    }
+
+    /// Runs a server at this address with the default [`Config`], until it is stopped by a failure. The short way for
+    /// small programs; [`start`](Self::start) has the choices.
+    ///
+    /// # Errors
+    /// As [`Server::bind`], [`Server::start`] and [`Running::join`].
+    pub fn run(self, address: SocketAddr) -> io::Result<()> {
+        self.start(Server::bind(address, Config::default())?)?.0.join()
     }
 
     fn handle(&self, socket: &mut Socket<'_, S, P>, message: Message<'_>) {
@@ -252,6 +273,13 @@ impl<S, P: Parser> fmt::Debug for Router<S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Router").field("events", &self.handlers.keys()).finish_non_exhaustive()
     }
+}
+
+/// The module for pages.
+fn scripts() -> StaticFiles {
+    StaticFiles::new()
+        .file("/events.js", include_str!("page/events.js"))
+        .file("/connection.js", include_str!("page/connection.js"))
 }
 
 /// The app of one worker.
@@ -295,11 +323,11 @@ impl<S: Send + 'static, P: Parser> App for RouterApp<S, P> {
 
     fn request(&mut self, request: &Request<'_>, responder: Responder) {
         match &self.router.request {
-            Some(handler) => {
+            Some(handler) if !self.router.files.contains(request.head.path()) => {
                 // A responder that is dropped answers with 500.
                 let _ = catch_unwind(AssertUnwindSafe(|| handler(request, responder)));
             }
-            None => responder.send(Response::text(404, "there is nothing here\n")),
+            _ => responder.send(self.router.files.respond(request)),
         }
     }
 

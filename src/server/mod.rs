@@ -10,6 +10,7 @@
 //! | `context.rs` | [`Context`]: the actions of an app during a callback |
 //! | `decision.rs` | [`Responder`], [`Verdict`]: an app's decision on a request or a handshake, now or later |
 //! | `http.rs` | [`Request`], [`Response`]: plain HTTP on the same port |
+//! | `files.rs` | [`StaticFiles`]: files in memory, as responses |
 //! | `origin.rs` | decides a handshake by an `OriginPolicy` alone |
 //! | `remote.rs` | [`Remote`], [`Batch`], [`ConnectionId`]: access from other threads |
 //! | `commands.rs` | what other threads and workers have asked for, carried out |
@@ -53,6 +54,7 @@ mod decision;
 mod ending;
 mod eviction;
 mod fanout;
+mod files;
 mod frames;
 mod http;
 mod hub;
@@ -90,6 +92,7 @@ pub use bind_error::BindError;
 pub use config::{Config, SlowSubscriber};
 pub use context::Context;
 pub use decision::{Acceptance, Responder, Verdict};
+pub use files::StaticFiles;
 pub use http::{Request, Response};
 pub use remote::{Batch, ConnectionId, InvalidConnectionId, Remote};
 pub use tasks::{TaskPool, TaskPoolFull};
