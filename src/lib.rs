@@ -23,6 +23,7 @@
 //! | `webpki-roots` | `ClientBuilder::webpki_roots`: the authorities that Mozilla trusts; implies `client-tls` | no |
 //! | `server` | `Server`, `App` and the module `apps`; implies `std`, needs a 64-bit target | yes |
 //! | `events` | the module `events`: named events to handlers, as JSON or in your own form; implies `server` | no |
+//! | `testing` | the module `testing`: a server on a simulated network and clock, for tests of apps; implies `server` | no |
 //! | `tls` | `TlsConfig`: https and wss for the server, by rustls with aws-lc-rs (needs a C compiler); implies `server` | no |
 //!
 //! `default-features = false` gives the engine alone.
@@ -138,6 +139,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
            requests, [`WorkerContext`] for timers and lists, [`Remote`] to reach connections from other threads."
 )]
 #![cfg_attr(feature = "events", doc = "- To route named events to handlers: [`events::Router`].")]
+#![cfg_attr(feature = "testing", doc = "- To test an app without sockets or waiting: [`testing::TestServer`].")]
 #![cfg_attr(
     feature = "client",
     doc = "- To connect: [`client::Client`], [`client::ClientBuilder`], and to stay connected \
@@ -199,6 +201,9 @@ pub use proto::{
 pub use proto::{DeflateConfig, DeflateParams, InvalidWindowBits, WindowBits};
 #[cfg(feature = "tls")]
 pub use reactor::{Certificate, CertificateResolver, TlsBuilder, TlsConfig, TlsConfigError, TlsVersion};
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub use server::testing;
 #[cfg(feature = "server")]
 pub use server::{
     Acceptance, App, Batch, BindError, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId, Remote,

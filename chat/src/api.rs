@@ -16,7 +16,7 @@ use switchboard::{Escaped, Request, Responder, Response};
 
 use self::response::{ErrorResponse, error_response, json, signed_in_response, with_device_cookie};
 use super::{
-    ChatConfig, ChatCore, Name,
+    ChatConfig, ChatCore, ChatLimits, Name,
     attempts::{Attempts, LogIn},
     credentials,
     device::{Device, DeviceClaim, DeviceKey},
@@ -91,6 +91,16 @@ impl Api {
     pub(super) fn new(core: Arc<dyn ChatCore>, config: Arc<ChatConfig>, device_key: DeviceKey) -> Self {
         let attempts = Attempts::new(&config.limits);
         Self { core, config, attempts, device_key, has_accounts: Arc::default() }
+    }
+
+    /// Uses another configuration from now on.
+    pub(super) fn set_config(&mut self, config: Arc<ChatConfig>) {
+        self.config = config;
+    }
+
+    /// Uses other limits for attempts to sign in, in all clones.
+    pub(super) fn set_limits(&self, limits: &ChatLimits) {
+        self.attempts.set_limits(limits);
     }
 
     /// Handles a request. The response may come later, from another thread.

@@ -11,6 +11,7 @@ use super::{
     ChatConfig, ChatCore,
     api::Api,
     backlog::Flow,
+    config::SharedConfig,
     credentials, files,
     peer::{Outcome, Peer},
     proxy::address_of,
@@ -25,7 +26,10 @@ use super::{
 /// Each worker has a value of its own, made by [`ChatService::app`](super::ChatService::app).
 pub struct Chat {
     core: Arc<dyn ChatCore>,
+    /// As of the last handshake, request or turn of the event loop.
     config: Arc<ChatConfig>,
+    /// In force now.
+    next_config: SharedConfig,
     /// The site over connections without TLS, and with it.
     sites: [Site; 2],
     api: Api,
@@ -34,9 +38,19 @@ pub struct Chat {
 }
 
 impl Chat {
-    pub(super) fn new(core: Arc<dyn ChatCore>, config: Arc<ChatConfig>, api: Api) -> Self {
-        let sites = [false, true].map(|is_tls| Site::new(&config, is_tls));
-        Self { core, sites, config, api, has_passed: false }
+    pub(super) fn new(core: Arc<dyn ChatCore>, config: SharedConfig, api: Api) -> Self {
+        let (next_config, config) = (config.clone(), config.get());
+        Self { core, sites: sites(&config), config, next_config, api, has_passed: false }
+    }
+
+    /// Uses the configuration that is in force now.
+    fn update_config(&mut self) {
+        let config = self.next_config.get();
+        if !Arc::ptr_eq(&config, &self.config) {
+            self.sites = sites(&config);
+            self.api.set_config(Arc::clone(&config));
+            self.config = config;
+        }
     }
 
     fn site(&self, is_tls: bool) -> &Site {
@@ -64,6 +78,7 @@ impl App for Chat {
     type Told = Infallible;
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<Peer>) {
+        self.update_config();
         let site = self.site(handshake.is_tls);
         let host = handshake.websocket.host();
         if !site.is_ours(host) {
@@ -99,6 +114,7 @@ impl App for Chat {
     }
 
     fn request(&mut self, request: &Request<'_>, responder: Responder) {
+        self.update_config();
         let site = self.site(request.is_tls);
         let head = request.head;
         // The health checks of proxies name no host. No page can make a browser send such a request, so it did not come
@@ -165,11 +181,17 @@ impl App for Chat {
         if std::mem::take(&mut self.has_passed) {
             self.core.wake();
         }
+        self.update_config();
     }
 
     fn closed(&mut self, peer: Peer, id: ConnectionId, _: &End, _: &Remote) {
         peer.closed(id, &*self.core);
     }
+}
+
+/// Returns the site over connections without TLS, and with it.
+fn sites(config: &ChatConfig) -> [Site; 2] {
+    [false, true].map(|is_tls| Site::new(config, is_tls))
 }
 
 const WEBSOCKET_PATH: &str = "/ws";

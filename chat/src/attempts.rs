@@ -76,6 +76,12 @@ impl Attempts {
         })))
     }
 
+    /// Uses the rates of these limits from now on.
+    pub(super) fn set_limits(&self, limits: &ChatLimits) {
+        let mut state = self.lock();
+        (state.failure_rate, state.sign_in_rate) = (limits.sign_ins, limits.sign_ups);
+    }
+
     /// Charges a new user.
     ///
     /// # Errors

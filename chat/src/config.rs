@@ -1,7 +1,8 @@
 //! The chat's configuration: where its data is, who may sign in, and the limits for each user.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use switchboard::IpNet;
 
 use super::{Data, Name, Origin, Rate};
@@ -35,6 +36,33 @@ pub struct ChatConfig {
     pub waiting_event_bytes: usize,
     /// The limits for each user, connection and room.
     pub limits: ChatLimits,
+}
+
+/// The configuration of a chat that runs, which may be replaced.
+#[derive(Clone, Debug)]
+pub(super) struct SharedConfig(Arc<ArcSwap<ChatConfig>>);
+
+impl SharedConfig {
+    pub(super) fn new(config: ChatConfig) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(config)))
+    }
+
+    pub(super) fn get(&self) -> Arc<ChatConfig> {
+        self.0.load_full()
+    }
+
+    /// Replaces the configuration, but for what has been used already.
+    pub(super) fn replace(&self, config: ChatConfig) -> Arc<ChatConfig> {
+        let before = self.get();
+        let config = Arc::new(ChatConfig {
+            data: before.data.clone(),
+            public_url: before.public_url.clone(),
+            waiting_event_bytes: before.waiting_event_bytes,
+            ..config
+        });
+        self.0.store(Arc::clone(&config));
+        config
+    }
 }
 
 /// The limits of a chat for each user, connection and room.

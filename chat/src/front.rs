@@ -6,8 +6,9 @@ use std::{io, net::IpAddr, sync::Arc, thread::JoinHandle};
 use switchboard::{ConnectionId, Remote};
 
 use super::{
-    ChatConfig, ChatCore, Name,
+    ChatCore, Name,
     backlog::{Backlog, Flow},
+    config::SharedConfig,
     core::{
         ChangePassword, Command, CoreHandle, Decoded, DeleteAccount, Event, Proof, RemoveAccount, Row, SetPassword,
         Source, Unfinished, decode,
@@ -41,7 +42,7 @@ impl Front {
     /// Starts the threads. They reach clients through `remote`.
     pub(super) fn start(
         store: Store,
-        config: Arc<ChatConfig>,
+        config: SharedConfig,
         device_key: DeviceKey,
         remote: &Remote,
     ) -> io::Result<(Self, JoinHandle<()>)> {

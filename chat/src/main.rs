@@ -8,7 +8,6 @@ use std::{
     sync::Arc,
 };
 
-use clap::error::ErrorKind;
 use log::LevelFilter;
 use switchboard::{
     OriginPolicy,
@@ -17,8 +16,9 @@ use switchboard::{
 use switchboard_chat::{ChatService, Data, Origin};
 
 use cli::{
-    config, connect, data,
+    config, connect, control, data,
     options::{Cli, Command, ConfigCommand, Options, Recipients, ServeOptions, UsageError},
+    reload::Reload,
     serving::Service,
     users,
 };
@@ -35,8 +35,11 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let done = match command.unwrap_or_else(|| Command::Serve(Box::new(serve))) {
-        Command::Serve(options) => serve_chat(&options),
+        Command::Serve(options) => serve_chat(*options),
         Command::Config { command } => return configure(command),
+        Command::Stop { wait, data } => control::stop(&data, wait),
+        Command::Reload(data) => control::reload(&data),
+        Command::Infos { json, data } => control::print_infos(&data, json),
         Command::User(options) => users::run(&options),
         Command::Backup { file, force, data } => data::back_up(&file, force, &data),
         Command::Check { file, data } => data::check(file.as_deref(), &data),
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
         Command::Echo(options) => {
             start_log(&options);
             let app = Echo::new(origin_policy(&options.origin));
-            let service = Service::new("echo", &options, None);
+            let service = Service::new("echo", &options, options.certificates());
             service.and_then(|service| service.run(options.server_config(), move |_| app.clone()))
         }
         Command::Broadcast { to, options } => {
@@ -54,7 +57,7 @@ fn main() -> ExitCode {
                 Recipients::Others => Audience::Others,
             };
             let app = Broadcast::new(audience, origin_policy(&options.origin));
-            let service = Service::new("broadcast", &options, None);
+            let service = Service::new("broadcast", &options, options.certificates());
             service.and_then(|service| service.run(options.server_config(), move |_| app.clone()))
         }
     };
@@ -66,12 +69,12 @@ fn main() -> ExitCode {
 
 /// Prints why the program does not begin, in one line, or the help that was asked for.
 fn refuse(error: &UsageError) -> ExitCode {
-    let line = match error {
-        UsageError::Options(help) if !help.use_stderr() => help.exit(),
-        UsageError::Options(error) => in_one_line(error),
-        UsageError::Settings(line) => line.clone(),
-    };
-    eprintln!("switchboard: {line}");
+    if let UsageError::Options(help) = error
+        && !help.use_stderr()
+    {
+        help.exit();
+    }
+    eprintln!("switchboard: {}", error.line());
     ExitCode::from(2)
 }
 
@@ -98,20 +101,18 @@ fn failed(message: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn serve_chat(serve: &ServeOptions) -> Result<(), String> {
+fn serve_chat(serve: ServeOptions) -> Result<(), String> {
     start_log(&serve.options);
     let config = serve.config()?;
     let redirect = serve.redirect()?;
+    let server_config = serve.server_config();
     let (data, has_url) = (config.data.clone(), config.public_url.is_some());
     // The data is opened before the server listens, so that an error ends the program at once.
     let chat = Arc::new(ChatService::open(config).map_err(|error| error.to_string())?);
-    let kept = match &data {
-        Data::Memory => None,
-        Data::Folder(folder) => Some(folder.join(SELF_SIGNED_FILE)),
-    };
-    let mut service = Service::new("chat", &serve.options, kept)?;
+    let mut service = Service::new("chat", &serve.options, serve.certificates())?;
     service.redirect = redirect;
     service.hsts = serve.hsts_policy();
+    service.pid_file = serve.chat.pid_file.clone();
     service.notes.push(place_of(&data));
     if !has_url {
         service.notes.push(
@@ -119,23 +120,16 @@ fn serve_chat(serve: &ServeOptions) -> Result<(), String> {
                 .to_owned(),
         );
     }
-    service.run(serve.server_config(), move |remote| chat.app(remote))
-}
-
-/// Formats an error of the command line as one line, without the usage, and with the help to look at.
-fn in_one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    // The usage line begins with the command that was meant, such as "Usage: switchboard user add [OPTIONS] <NAME>".
-    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: ")).unwrap_or("switchboard");
-    let command: Vec<_> = usage.split(' ').take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
-    let see = format!("see {} --help", command.join(" "));
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return format!("a subcommand is missing; {see}");
+    if let Some(file) = serve.file.clone() {
+        service.notes.push(format!("settings in {}; SIGHUP reloads them", file.display()));
+        let mut reload = Reload::new(Arc::clone(&chat), serve);
+        service.settings = Some(file);
+        service.reload = Some(Box::new(move |remote| reload.run(remote)));
     }
-    let is_extra = |line: &&str| ["Usage:", "For more", "switchboard "].iter().any(|start| line.starts_with(start));
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_extra(line));
-    let problem = lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").replace(" tip: ", "; ");
-    format!("{problem}; {see}")
+    if let Data::Folder(folder) = data {
+        service.data = Some(std::path::absolute(&folder).unwrap_or(folder));
+    }
+    service.run(server_config, move |remote| chat.app(remote))
 }
 
 /// Returns the line that says where the data is.
@@ -160,16 +154,22 @@ fn origin_policy(origins: &[Origin]) -> OriginPolicy {
     OriginPolicy::Only(origins.iter().map(|origin| origin.as_str().to_owned()).collect())
 }
 
+/// Starts the log. What is logged at most can change while the program runs, unless RUST_LOG says what is.
 fn start_log(options: &Options) {
-    let level = match (options.quiet, options.verbose) {
-        (true, _) => LevelFilter::Error,
-        (false, 0) => LevelFilter::Warn,
-        (false, 1) => LevelFilter::Info,
-        (false, 2) => LevelFilter::Debug,
-        (false, _) => LevelFilter::Trace,
-    };
-    env_logger::Builder::new().filter_level(level).parse_default_env().init();
+    let mut logger = env_logger::Builder::new();
+    logger.filter_level(LevelFilter::Trace).parse_default_env().init();
+    set_log_level(options);
 }
 
-/// The file in the data folder for the certificate of `--tls-self-signed`.
-const SELF_SIGNED_FILE: &str = "self-signed.pem";
+/// Sets what is logged at most.
+pub(crate) fn set_log_level(options: &Options) {
+    if std::env::var_os("RUST_LOG").is_none() {
+        log::set_max_level(match (options.quiet, options.verbose) {
+            (true, _) => LevelFilter::Error,
+            (false, 0) => LevelFilter::Warn,
+            (false, 1) => LevelFilter::Info,
+            (false, 2) => LevelFilter::Debug,
+            (false, _) => LevelFilter::Trace,
+        });
+    }
+}

@@ -11,6 +11,7 @@ use switchboard::Remote;
 use super::{
     Chat, ChatConfig, ChatCore, OpenError,
     api::{Api, MAX_BODY_BYTES},
+    config::SharedConfig,
     device::DeviceKey,
     front::Front,
     store::Store,
@@ -28,7 +29,7 @@ use super::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct ChatService {
-    config: Arc<ChatConfig>,
+    config: SharedConfig,
     store: Mutex<Option<Store>>,
     device_key: DeviceKey,
     running: OnceLock<Running>,
@@ -54,7 +55,12 @@ impl ChatService {
         config.limits.clamp();
         let store = Store::open(&config.data)?;
         let device_key = store.device_key()?;
-        Ok(Self { config: Arc::new(config), store: Mutex::new(Some(store)), device_key, running: OnceLock::new() })
+        Ok(Self {
+            config: SharedConfig::new(config),
+            store: Mutex::new(Some(store)),
+            device_key,
+            running: OnceLock::new(),
+        })
     }
 
     /// Returns the app of one worker. The first call starts the chat's own threads, which reach connections through
@@ -67,15 +73,27 @@ impl ChatService {
         let Running { core, api, .. } = self.running.get_or_init(|| {
             let store = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
             let store = store.expect("the store is taken once");
-            let (config, device_key) = (Arc::clone(&self.config), self.device_key.clone());
+            let (config, device_key) = (self.config.clone(), self.device_key.clone());
             let (core, thread) = Front::start(store, config, device_key, remote)
                 .unwrap_or_else(|error| panic!("cannot start the chat's threads: {error}"));
             let core = Arc::new(core);
-            let api =
-                Api::new(Arc::clone(&core) as Arc<dyn ChatCore>, Arc::clone(&self.config), self.device_key.clone());
+            let api = Api::new(Arc::clone(&core) as Arc<dyn ChatCore>, self.config.get(), self.device_key.clone());
             Running { core, api, thread: Some(thread) }
         });
-        Chat::new(Arc::clone(core) as Arc<dyn ChatCore>, Arc::clone(&self.config), api.clone())
+        Chat::new(Arc::clone(core) as Arc<dyn ChatCore>, self.config.clone(), api.clone())
+    }
+
+    /// Replaces the configuration, also while the chat runs.
+    ///
+    /// The new limits count for what users do from now on. What is there remains, if it is more than they allow:
+    /// members, rooms, connections, sessions and texts. `data`, `public_url` and `waiting_event_bytes` stay as they
+    /// were when the chat was opened.
+    pub fn set_config(&self, mut config: ChatConfig) {
+        config.limits.clamp();
+        let config = self.config.replace(config);
+        if let Some(Running { api, .. }) = self.running.get() {
+            api.set_limits(&config.limits);
+        }
     }
 }
 

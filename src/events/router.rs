@@ -14,12 +14,15 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Ack, Emitter, FromPeer, JsonArrays, Malformed, Parser, Socket,
     emitter::Told,
+    scripts::scripts,
     socket::{EVERYONE, NotAcknowledged, Peer},
 };
 use crate::{
     App, CloseCode, Config, ConnectionId, Context, End, Handshake, Message, OriginPolicy, Rejection, Remote, Request,
     Responder, Running, Server, StaticFiles, Verdict,
 };
+#[cfg(feature = "testing")]
+use crate::{Config, testing::TestServer};
 
 type Handler<S, P> = Box<
     dyn for<'m> Fn(&mut Socket<'_, S, P>, &<P as Parser>::Data<'m>, Option<u64>) -> Result<(), Malformed> + Send + Sync,
@@ -235,6 +238,35 @@ impl<S: Send + 'static, P: Parser> Router<S, P> {
         self.start(Server::bind(address, Config::default())?)?.0.join()
     }
 
+    /// Starts a server on a simulated network and clock that calls these handlers: see
+    /// [`testing`](crate::testing). It has one worker.
+    ///
+    /// # Panics
+    /// As [`TestServer::new`](crate::testing::TestServer::new).
+    ///
+    /// ```
+    /// use switchboard::{Config, OriginPolicy, events::{JsonArrays, Router}};
+    ///
+    /// let router = Router::new(JsonArrays).origins(OriginPolicy::Any).on("add", |_, (a, b): (i32, i32)| a + b);
+    /// let (server, _emitter) = router.start_test(Config::default());
+    /// let mut client = server.connect("/");
+    /// client.text(r#"["add",[2,3],1]"#);
+    /// client.expect_text("[null,5,1]");
+    /// ```
+    #[cfg(feature = "testing")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+    #[track_caller]
+    pub fn start_test(self, config: Config) -> (TestServer<impl App + use<S, P>>, Emitter<S, P>) {
+        let router = Arc::new(self);
+        let parser = Arc::clone(&router.parser);
+        let server = TestServer::new(config, move |remote| {
+            let emitter = Emitter::new(remote.clone(), Arc::clone(&router.parser));
+            RouterApp { router: Arc::clone(&router), emitter }
+        });
+        let emitter = Emitter::new(server.remote().clone(), parser);
+        (server, emitter)
+    }
+
     fn handle(&self, socket: &mut Socket<'_, S, P>, message: Message<'_>) {
         match self.parser.parse(message, &mut socket.peer.parsing) {
             Ok(Some(FromPeer::Event { name, data, id })) => self.dispatch(socket, &name, &data, id),
@@ -273,13 +305,6 @@ impl<S, P: Parser> fmt::Debug for Router<S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Router").field("events", &self.handlers.keys()).finish_non_exhaustive()
     }
-}
-
-/// The module for pages.
-fn scripts() -> StaticFiles {
-    StaticFiles::new()
-        .file("/events.js", include_str!("page/events.js"))
-        .file("/connection.js", include_str!("page/connection.js"))
 }
 
 /// The app of one worker.

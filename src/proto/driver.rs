@@ -234,6 +234,12 @@ impl<'d, 'b> Incoming<'d, 'b> {
     pub fn unread(&self) -> usize {
         self.events.unread()
     }
+
+    /// Returns the buffer of the last event, to keep its payload without a copy; see [`Events::into_buffer`].
+    #[must_use]
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.events.into_buffer()
+    }
 }
 
 /// The sending half of a [`Driver`], which appends to its output.

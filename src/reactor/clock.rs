@@ -25,7 +25,7 @@ impl Clock {
         Self { start: Instant::now() }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn starting_at(start: Instant) -> Self {
         Self { start }
     }

@@ -14,7 +14,7 @@
 //! | `buffers.rs` | [`Buffers`]: what a transport needs while it works |
 //! | `listener.rs` | [`Listeners`], and an accept loop that survives running out of descriptors |
 //! | `system.rs` | the system's sockets, or those of the simulation |
-//! | `simulated.rs` | tests: a network and a clock driven by a seed, in place of the system's |
+//! | `simulated/` | tests: a network and a clock driven by a seed, in place of the system's |
 //! | `mailbox.rs` | [`Mailbox`]: a queue into a worker that reports when it is full, with one coalesced wake-up |
 //!
 //! The system does not promise everything. Readiness may be spurious, so "would block" is normal for every call.
@@ -25,7 +25,7 @@ mod buffers;
 mod clock;
 mod listener;
 mod mailbox;
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 pub(crate) mod simulated;
 mod slots;
 mod socket;

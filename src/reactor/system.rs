@@ -1,6 +1,6 @@
-//! The system calls of the reactor: those of mio and rustix, or in this crate's own tests those of `simulated.rs`.
+//! The system calls of the reactor: those of mio and rustix, or in tests those of `simulated/`.
 //!
-//! Outside of tests each type here has one variant and no cost.
+//! Without the feature `testing` each type here has one variant and no cost.
 
 use std::{
     io,
@@ -20,7 +20,7 @@ use rustix::{
     net::{RecvFlags, SendFlags},
 };
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 use super::simulated;
 
 /// Writing to a closed connection returns an error instead of raising SIGPIPE. (On Apple's systems mio sets this on the
@@ -73,7 +73,7 @@ const INTERESTS: Interest = Interest::READABLE.add(Interest::WRITABLE);
 #[derive(Debug)]
 pub(super) enum Stream {
     Tcp(TcpStream),
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     Simulated(simulated::Stream),
 }
 
@@ -81,7 +81,7 @@ pub(super) enum Stream {
 #[derive(Debug)]
 pub(super) enum Listener {
     Tcp(TcpListener),
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     Simulated(simulated::Listener),
 }
 
@@ -89,7 +89,7 @@ pub(super) enum Listener {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Registry<'a> {
     Mio(&'a mio::Registry),
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     Simulated(&'a simulated::Poller),
 }
 
@@ -97,7 +97,7 @@ pub(super) enum Registry<'a> {
 #[derive(Debug)]
 pub(super) enum Waker {
     Mio(mio::Waker),
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     Simulated(simulated::Waker),
 }
 
@@ -105,7 +105,7 @@ impl Stream {
     pub(super) fn set_nodelay(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.set_nodelay(true),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             Self::Simulated(_) => Ok(()),
         }
     }
@@ -113,7 +113,7 @@ impl Stream {
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => Ok(rustix::net::recv(stream, buffer, RecvFlags::empty())?.0),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             Self::Simulated(stream) => stream.read(buffer),
         }
     }
@@ -122,7 +122,7 @@ impl Stream {
     pub(super) fn append_to(&mut self, vec: &mut Vec<u8>) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => Ok(rustix::net::recv(stream, spare_capacity(vec), RecvFlags::empty())?.1),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             Self::Simulated(stream) => {
                 let before = vec.len();
                 vec.resize(vec.capacity(), 0);
@@ -136,7 +136,7 @@ impl Stream {
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => Ok(rustix::net::send(stream, bytes, SEND_FLAGS)?),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             Self::Simulated(stream) => stream.write(bytes),
         }
     }
@@ -144,7 +144,7 @@ impl Stream {
     pub(super) fn shutdown_write(&mut self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             Self::Simulated(stream) => stream.shutdown_write(),
         }
     }
@@ -154,7 +154,7 @@ impl Listener {
     pub(super) fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
         match self {
             Self::Tcp(listener) => listener.accept().map(|(stream, peer)| (Stream::Tcp(stream), peer)),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             Self::Simulated(listener) => listener.accept().map(|(stream, peer)| (Stream::Simulated(stream), peer)),
         }
     }
@@ -165,9 +165,9 @@ impl Registry<'_> {
     pub(super) fn watch(self, stream: &mut Stream, token: Token) -> io::Result<()> {
         match (self, stream) {
             (Self::Mio(registry), Stream::Tcp(stream)) => registry.register(stream, token, INTERESTS),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             (Self::Simulated(poller), Stream::Simulated(stream)) => poller.watch(stream, token),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             (Self::Mio(_) | Self::Simulated(_), _) => unreachable!("a stream of another kind"),
         }
     }
@@ -176,9 +176,9 @@ impl Registry<'_> {
     pub(super) fn watch_listener(self, listener: &mut Listener, token: Token) -> io::Result<()> {
         match (self, listener) {
             (Self::Mio(registry), Listener::Tcp(listener)) => registry.register(listener, token, Interest::READABLE),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             (Self::Simulated(_), Listener::Simulated(_)) => Ok(()), // always registered: each worker has one
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             (Self::Mio(_) | Self::Simulated(_), _) => unreachable!("a listener of another kind"),
         }
     }
@@ -186,7 +186,7 @@ impl Registry<'_> {
     pub(super) fn forget_listener(self, listener: &mut Listener) -> io::Result<()> {
         match (self, listener) {
             (Self::Mio(registry), Listener::Tcp(listener)) => registry.deregister(listener),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             (Self::Mio(_) | Self::Simulated(_), _) => Ok(()),
         }
     }
@@ -197,7 +197,7 @@ impl Waker {
         loop {
             let woken = match self {
                 Self::Mio(waker) => waker.wake(),
-                #[cfg(test)]
+                #[cfg(any(test, feature = "testing"))]
                 Self::Simulated(waker) => waker.wake(),
             };
             match woken {

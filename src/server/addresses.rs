@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
     time::{Duration, Instant},
 };
 
@@ -20,9 +20,15 @@ use super::Config;
 /// Counts connections by their address. All workers share it.
 #[derive(Debug)]
 pub(super) struct Addresses {
+    rules: RwLock<Rules>,
+    table: Arc<Mutex<Table>>,
+}
+
+/// Which connections are counted, and how many there may be.
+#[derive(Debug)]
+struct Rules {
     limit: Option<usize>,
     uncounted: Vec<IpNet>,
-    table: Arc<Mutex<Table>>,
 }
 
 /// Counts one connection, until it is dropped.
@@ -69,11 +75,12 @@ struct Warnings {
 
 impl Addresses {
     pub(super) fn new(config: &Config) -> Self {
-        Self {
-            limit: config.max_connections_per_address,
-            uncounted: config.uncounted_networks.clone(),
-            table: Arc::default(),
-        }
+        Self { rules: RwLock::new(Rules::of(config)), table: Arc::default() }
+    }
+
+    /// Follows the rules of another configuration from now on.
+    pub(super) fn set_config(&self, config: &Config) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Rules::of(config);
     }
 
     /// Counts a connection. Returns `None` if its address is not counted.
@@ -85,7 +92,7 @@ impl Addresses {
     }
 
     fn admit_at(&self, address: IpAddr, now: impl FnOnce() -> Instant) -> Result<Option<Permit>, TooMany> {
-        let Some(limit) = self.limit.filter(|_| !self.is_uncounted(address)) else {
+        let Some(limit) = self.rules.read().unwrap_or_else(PoisonError::into_inner).limit_of(address) else {
             return Ok(None);
         };
         let network = Network::of(address);
@@ -110,15 +117,22 @@ impl Addresses {
         Err(TooMany)
     }
 
-    fn is_uncounted(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.uncounted.iter().any(|network| network.contains(&address))
-    }
-
     /// Returns the number of counted connections.
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         lock(&self.table).entries.values().map(|entry| entry.count.strong_count()).sum()
+    }
+}
+
+impl Rules {
+    fn of(config: &Config) -> Self {
+        Self { limit: config.max_connections_per_address, uncounted: config.uncounted_networks.clone() }
+    }
+
+    /// Returns how many connections an address may have, or `None` if it is not counted.
+    fn limit_of(&self, address: IpAddr) -> Option<usize> {
+        let address = address.to_canonical();
+        self.limit.filter(|_| !self.uncounted.iter().any(|network| network.contains(&address)))
     }
 }
 

@@ -104,6 +104,13 @@ pub trait App: Sized {
         let _ = (peer, context);
     }
 
+    /// Called once nothing waits for this connection any more, if it has missed messages because it was too slow:
+    /// `count` of them, since the last call or the connection's start ([`SlowSubscriber`](super::SlowSubscriber)). The
+    /// app may send what brings it up to date. Not called after the app has closed the connection.
+    fn missed(&mut self, peer: &mut Self::Peer, count: u64, context: &mut Context<'_>) {
+        let _ = (peer, count, context);
+    }
+
     /// Called in each turn of the event loop after the turn's messages, before publications are written. An app that
     /// passes messages on to another thread may wake that thread here, once for all messages of the turn.
     fn end_of_turn(&mut self) {}
@@ -161,8 +168,8 @@ pub enum End {
     WriteStalled,
     /// The peer stopped in the middle of a message for [`Config::message_timeout`](super::Config::message_timeout).
     MessageStalled,
-    /// More than [`Config::max_queued_bytes`](super::Config::max_queued_bytes) waited for the peer, and
-    /// [`Config::slow_subscriber`](super::Config::slow_subscriber) is [`Close`](super::SlowSubscriber::Close).
+    /// More than [`Config::max_queued_bytes`](super::Config::max_queued_bytes) waited for the peer, and the policy is
+    /// [`Close`](super::SlowSubscriber::Close).
     TooSlow,
     /// The worker reached [`Config::max_worker_bytes`](super::Config::max_worker_bytes), and this connection was
     /// evicted.

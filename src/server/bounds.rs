@@ -89,8 +89,12 @@ impl Bounds {
 
     /// Returns whether a subscriber is too far behind for `more` bytes.
     pub(super) fn is_too_slow(&self, link: &Link, more: usize) -> bool {
-        let waits = link.outbox.len();
-        waits > 0 && waits + more > self.max_queued_each
+        !link.outbox.is_empty() && link.outbox.held() + more > self.max_queued_each
+    }
+
+    /// Returns the bytes that may wait for one subscriber.
+    pub(super) fn max_queued_each(&self) -> usize {
+        self.max_queued_each
     }
 
     /// Returns whether the outboxes may allocate `more` bytes.
@@ -110,7 +114,7 @@ impl Bounds {
 
     /// Returns whether `more` bytes may wait for a link without any policy or eviction.
     pub(super) fn has_space(&self, link: &Link, more: usize) -> bool {
-        link.outbox.len() + more <= self.max_queued_each && self.has_room(more)
+        link.outbox.held() + more <= self.max_queued_each && self.has_room(more)
     }
 }
 

@@ -1,7 +1,9 @@
 //! The execution of what other threads and workers ask for, and what they and the clock tell the app.
 
+use std::sync::Arc;
+
 use super::{
-    App, Context, WorkerContext, inbound::Input, remote::Command, state::State, timers::Owner, worker::Worker,
+    App, Config, Context, WorkerContext, inbound::Input, remote::Command, state::State, timers::Owner, worker::Worker,
 };
 use crate::{
     CloseCode, CloseFrame,
@@ -34,6 +36,9 @@ impl<A: App> Worker<A> {
 
     /// Tells the app of connections for which nothing waits any more.
     pub(super) fn run_drained(&mut self) {
+        for (key, count) in self.hub.links.take_missed() {
+            self.with_open(key, |app, peer, context| app.missed(peer, count, context));
+        }
         for key in self.hub.links.take_drained() {
             self.with_open(key, |app, peer, context| app.drained(peer, context));
         }
@@ -60,7 +65,7 @@ impl<A: App> Worker<A> {
             }
             Command::Send(key, message) => self.hub.send_unsolicited(key, &message),
             Command::Answer(key, message) => self.hub.answer(key, &message),
-            Command::Subscribe(key, topic) => self.hub.subscribe(key, &topic),
+            Command::Subscribe(key, topic, policy) => self.hub.subscribe(key, &topic, policy),
             Command::Unsubscribe(key, topic) => self.hub.unsubscribe(key, &topic),
             Command::Close(key, code, reason) => {
                 if self.hub.close(key, Some(CloseFrame { code, reason: &reason })).is_err() {
@@ -84,6 +89,7 @@ impl<A: App> Worker<A> {
                     self.schedule(key);
                 }
             }
+            Command::SetConfig(config) => self.set_config(*config),
             #[cfg(feature = "tls")]
             Command::SetTls(config) => {
                 self.tls = Some(match &self.tls {
@@ -92,6 +98,41 @@ impl<A: App> Worker<A> {
                 });
             }
             Command::Stop => self.stop(turn),
+        }
+    }
+
+    /// Replaces the limits that can be replaced: see [`Remote::set_config`](super::Remote::set_config). All deadlines
+    /// start again, so that a shorter one ends no connection that had more time.
+    fn set_config(&mut self, config: Config) {
+        let before = &*self.config;
+        let config = Config {
+            workers: before.workers,
+            #[cfg(feature = "deflate")]
+            deflate: before.deflate,
+            max_queued_bytes: before.max_queued_bytes,
+            slow_subscriber: before.slow_subscriber,
+            max_worker_bytes: before.max_worker_bytes,
+            #[cfg(feature = "tls")]
+            tls: before.tls.clone(),
+            max_connections: before.max_connections,
+            reserved_descriptors: before.reserved_descriptors,
+            ..config
+        };
+        self.capacity.addresses.set_config(&config);
+        self.sweep_period = config.sweep_period();
+        self.config = Arc::new(config);
+        self.hub.config = Arc::clone(&self.config);
+        let mut slot = 0;
+        while let Some(key) = self.hub.links.key_from(slot) {
+            slot = key.slot + 1;
+            self.restart_peer_deadlines(key);
+            let now = self.hub.now;
+            if let Some(link) = self.hub.links.get_mut(key) {
+                link.outbox.restart_deadline(now);
+                if link.state().is_over() {
+                    link.since = now;
+                }
+            }
         }
     }
 }

@@ -84,9 +84,12 @@ pub struct Config {
     pub stop_timeout: Duration,
     /// Bytes that may wait for a peer because the kernel does not take them. Default: 1 MiB. Past it the server reads
     /// nothing from that peer, and applies `slow_subscriber` to messages that others send to it. A single message may
-    /// exceed it.
+    /// exceed it, and one of each topic that keeps only the latest.
     pub max_queued_bytes: usize,
-    /// How to treat a subscriber that is more than `max_queued_bytes` behind. Default: [`SlowSubscriber::Close`].
+    /// How to treat a subscriber that is more than `max_queued_bytes` behind, in topics for which the app has not chosen
+    /// another policy ([`Context::subscribe_with`](super::Context::subscribe_with)). Default:
+    /// [`SlowSubscriber::Close`]. Of messages that others send to a connection alone, each policy but `Close` skips
+    /// those that would have to wait.
     pub slow_subscriber: SlowSubscriber,
     /// The memory that peers can make one worker use, in bytes. Default: 256 MiB.
     ///
@@ -123,13 +126,23 @@ pub struct Config {
 }
 
 /// How to treat a subscriber that does not read as fast as others publish.
+///
+/// It is chosen for all topics ([`Config::slow_subscriber`]) or for one
+/// ([`Context::subscribe_with`](super::Context::subscribe_with)). A frame that is partly written is always finished, and
+/// what is delivered keeps its order. An app learns of missed messages by [`App::missed`](super::App::missed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SlowSubscriber {
     /// Fail its connection with 1008 ([`End::TooSlow`](super::End::TooSlow)).
     Close,
-    /// Drop the messages that would have to wait for it.
+    /// Drop the messages that would have to wait for it beyond [`Config::max_queued_bytes`].
     Skip,
+    /// Beyond [`Config::max_queued_bytes`], drop the oldest messages that wait for it, of all its topics with this
+    /// policy; and the new one, if these are not enough. For each of them 16 bytes more count.
+    DropOldest,
+    /// Drop the message of the topic that waits for it whenever there is a later one, so at most one of the topic waits,
+    /// even beyond [`Config::max_queued_bytes`]. This suits a topic whose every message tells the whole state.
+    Latest,
 }
 
 impl Default for Config {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ConnectionId, Remote, TooManyTimers, WorkerContext, hub::Hub, timers::Owner};
+use super::{ConnectionId, Remote, SlowSubscriber, TooManyTimers, WorkerContext, hub::Hub, timers::Owner};
 use crate::{CloseCode, CloseFrame, Message, Prepared, SendError, reactor::Key};
 
 /// Access to the connection of a callback, and through it to other connections and topics.
@@ -107,7 +107,24 @@ impl<'a> Context<'a> {
 
     /// Subscribes this connection to `topic`: it gets later publications, none from before.
     pub fn subscribe(&mut self, topic: &str) {
-        self.hub.subscribe(self.key, topic);
+        self.hub.subscribe(self.key, topic, None);
+    }
+
+    /// As [`subscribe`](Self::subscribe), with a policy of its own for the publications of this topic that have to wait
+    /// because the connection is too slow, in place of [`Config::slow_subscriber`](super::Config::slow_subscriber). If
+    /// the connection has subscribed already, later publications have this policy.
+    ///
+    /// ```
+    /// # use switchboard::{Context, SlowSubscriber};
+    /// # fn f(mut context: Context<'_>) {
+    /// // Every message is the whole state of the game: a slow client skips to the latest.
+    /// context.subscribe_with("game", SlowSubscriber::Latest);
+    /// // Of a log the last lines matter most.
+    /// context.subscribe_with("log", SlowSubscriber::DropOldest);
+    /// # }
+    /// ```
+    pub fn subscribe_with(&mut self, topic: &str, policy: SlowSubscriber) {
+        self.hub.subscribe(self.key, topic, Some(policy));
     }
 
     /// Unsubscribes this connection from `topic`.

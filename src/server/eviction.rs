@@ -19,7 +19,9 @@ use super::{
     inbound::Input,
     link::Link,
     links::Links,
+    outbox::Outbox,
     state::{State, Step},
+    topics::{Subscription, TopicId},
     worker::Worker,
 };
 use crate::{
@@ -28,23 +30,77 @@ use crate::{
 };
 
 impl Links {
-    /// Returns whether `more` unsolicited bytes may wait for `key`. Applies the policy for slow subscribers and the
-    /// worker's limit, and evicts connections as these require.
-    pub(super) fn may_wait(&mut self, key: Key, more: usize, now: Tick) -> bool {
+    /// Returns whether `more` unsolicited bytes may wait for `key`. Applies a policy for slow subscribers, which either
+    /// ends the connection or skips the bytes, and the worker's limit, and evicts connections as these require.
+    pub(super) fn may_wait(&mut self, key: Key, more: usize, policy: SlowSubscriber, now: Tick) -> bool {
         let Some(link) = self.get(key).filter(|link| link.state() == State::Open) else { return false };
         if self.bounds.is_too_slow(link, more) {
-            match self.slow_subscriber {
-                SlowSubscriber::Skip => {}
+            match policy {
                 // At once: no later message of this turn may follow the one that was dropped.
                 SlowSubscriber::Close => self.evict(key, End::TooSlow, now),
+                SlowSubscriber::Skip | SlowSubscriber::DropOldest | SlowSubscriber::Latest => {
+                    self.note_missed(key, 1);
+                }
             }
             return false;
         }
+        self.has_or_makes_room(key, more, now)
+    }
+
+    /// Appends a publication to what waits for an open connection, if the policy of its topic and the worker's limit
+    /// allow that. Drops what the topic drops for it.
+    pub(super) fn publish(&mut self, key: Key, frame: &[u8], subscription: &Subscription, now: Tick) {
+        match subscription.drops() {
+            None => {
+                if self.may_wait(key, frame.len(), subscription.policy, now) {
+                    self.append(key, frame, now);
+                }
+            }
+            Some(drops) => {
+                let max = self.bounds.max_queued_each();
+                if self.has_or_makes_room(key, frame.len(), now)
+                    && let Some(link) = self.get_mut(key)
+                {
+                    let was_paused = link.is_read_paused(max);
+                    link.outbox.frames(now).extend_from_slice(frame);
+                    self.drop_earlier(key, |outbox, max| outbox.note_publication(frame.len(), drops, max));
+                    if was_paused && self.get(key).is_some_and(|link| !link.is_read_paused(max)) {
+                        self.resumable.push(key);
+                    }
+                    self.note_appended(key);
+                }
+            }
+        }
+    }
+
+    /// Writes publications of one topic to a connection for which nothing waits. Of those that the kernel does not take,
+    /// drops what the topic drops.
+    pub(super) fn write_publications(&mut self, key: Key, log: &[u8], topic: TopicId, now: Tick) {
+        self.write(key, log, now);
+        let Some(link) = self.get(key).filter(|link| !link.outbox.is_empty()) else { return };
+        let subscription = link.subscriptions.iter().find(|subscription| subscription.topic == topic);
+        if let Some(drops) = subscription.and_then(Subscription::drops)
+            && link.state() == State::Open
+        {
+            self.drop_earlier(key, |outbox, max| outbox.note_unstarted_publications(drops, max));
+            self.recount(key);
+        }
+    }
+
+    /// Calls `note` with an outbox and the bytes that it may hold, and counts the messages that it drops.
+    fn drop_earlier(&mut self, key: Key, note: impl FnOnce(&mut Outbox, usize) -> u64) {
+        let max = self.bounds.max_queued_each();
+        let missed = self.get_mut(key).map_or(0, |link| note(&mut link.outbox, max));
+        self.note_missed(key, missed);
+    }
+
+    /// As [`make_room`](Self::make_room), and evicts the connection for which there is none.
+    fn has_or_makes_room(&mut self, key: Key, more: usize, now: Tick) -> bool {
         let fits = self.make_room(more, now);
         if !fits && self.is_open(key) {
             self.evict(key, End::Overloaded, now);
         }
-        fits
+        fits && self.is_open(key)
     }
 
     /// Makes room for `more` bytes: if the limit would be exceeded, evicts the connections with the most bytes of
@@ -355,7 +411,7 @@ mod tests {
     #[test]
     fn a_connection_evicted_while_it_is_being_closed_stays_evicted() {
         let (mut hub, key, network, peer) = hub();
-        hub.subscribe(key, "topic");
+        hub.subscribe(key, "topic", None);
         hub.send_unsolicited(key, &Prepared::text("the first message"));
         hub.end_of_turn();
         hub.publish_here("topic", &Prepared::text(&"x".repeat(100)), None);

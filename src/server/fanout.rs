@@ -1,25 +1,24 @@
 //! The fan-out of a [`Hub`]: subscriptions, publications, and at the end of the turn their delivery to each subscriber.
 
-use super::{
-    SlowSubscriber,
-    hub::Hub,
-    remote::Publication,
-    state::State,
-    topics::{Subscription, TopicId},
-};
+use super::{SlowSubscriber, hub::Hub, remote::Publication, state::State, topics::Subscription};
 use crate::{FrameHeader, Message, Prepared, reactor::Key};
 
 impl Hub {
-    pub(super) fn subscribe(&mut self, key: Key, name: &str) {
+    /// Subscribes a connection to a topic. If it has subscribed already, only the policy changes. `None` is that of the
+    /// configuration.
+    pub(super) fn subscribe(&mut self, key: Key, name: &str, policy: Option<SlowSubscriber>) {
         self.catch_up(key);
-        let Some(link) = self.links.get_mut(key) else { return };
-        let has = |id: TopicId| link.subscriptions.iter().any(|subscription| subscription.topic == id);
-        if link.state() != State::Open || self.topics.id(name).is_some_and(has) {
+        let policy = policy.unwrap_or(self.config.slow_subscriber);
+        let Some(link) = self.links.get_mut(key).filter(|link| link.state() == State::Open) else { return };
+        if let Some(id) = self.topics.id(name)
+            && let Some(has) = link.subscriptions.iter_mut().find(|subscription| subscription.topic == id)
+        {
+            has.policy = policy;
             return;
         }
         link.seen = self.topics.sequence();
         let deflating = link.max_shared_bytes().is_some();
-        let subscription = self.topics.subscribe(name, key, deflating);
+        let subscription = self.topics.subscribe(name, key, policy, deflating);
         // Exactly: nearly all connections have few.
         link.subscriptions.reserve_exact(1);
         link.subscriptions.push(subscription);
@@ -31,6 +30,7 @@ impl Hub {
         if let Some(at) = link.subscriptions.iter().position(|subscription| subscription.topic == id) {
             let subscription = link.subscriptions.swap_remove(at);
             link.subscriptions.shrink_to_fit();
+            link.outbox.forget_topic(id);
             self.remove_subscription(subscription);
         }
     }
@@ -111,10 +111,11 @@ impl Hub {
         if link.state() != State::Open {
             return;
         }
-        let corked = self.corked == Some(key) && link.outbox.is_empty();
+        let mut corked = self.corked == Some(key) && link.outbox.is_empty();
         // The common case: publications in one of its topics, which are appended as they are in the log.
-        if let Some(topic) = self.topics.only_published(&link.subscriptions)
-            && let Some((log, compressed)) = self.topics.rest_of_log(topic, key, seen, max_inflated)
+        if let Some(subscription) = self.topics.only_published(&link.subscriptions)
+            && let Some((log, compressed)) = self.topics.rest_of_log(subscription.topic, key, seen, max_inflated)
+            && subscription.drops().is_none()
             && (corked || self.links.has_space(key, log.len()))
         {
             if log.is_empty() {
@@ -131,6 +132,12 @@ impl Hub {
             return;
         }
         let Some(link) = self.links.get(key) else { return };
+        if corked && link.subscriptions.iter().any(|subscription| subscription.drops().is_some()) {
+            // The cork does not know which of its frames may be dropped.
+            self.flush_cork(key);
+            corked = false;
+        }
+        let Some(link) = self.links.get(key) else { return };
         let pending = self.topics.pending(key, seen, &link.subscriptions, max_inflated);
         for pending in pending {
             if pending.compressed {
@@ -140,16 +147,10 @@ impl Hub {
                 self.cork.extend_from_slice(pending.frame);
                 continue;
             }
-            if !self.links.may_wait(key, pending.frame.len(), self.now) {
-                match self.config.slow_subscriber {
-                    SlowSubscriber::Skip => continue,
-                    SlowSubscriber::Close => break,
-                }
-            }
             if !self.links.is_open(key) {
                 break;
             }
-            self.links.append(key, pending.frame, self.now);
+            self.links.publish(key, pending.frame, &pending.subscription, self.now);
         }
     }
 
@@ -173,7 +174,8 @@ impl Hub {
                 if link.outbox.is_empty()
                     && link.state() == State::Open
                     && self.corked != Some(key)
-                    && (one_topic || self.topics.only_published(&link.subscriptions) == Some(topic))
+                    && (one_topic
+                        || self.topics.only_published(&link.subscriptions).is_some_and(|only| only.topic == topic))
                     && let Some((log, compressed)) =
                         self.topics.rest_of_log(topic, key, link.seen, link.max_shared_bytes())
                 {
@@ -184,7 +186,7 @@ impl Hub {
                     if let (true, Some(sender)) = (compressed, &mut link.sender) {
                         sender.reset_context();
                     }
-                    self.links.write(key, log, self.now);
+                    self.links.write_publications(key, log, topic, self.now);
                 } else {
                     self.catch_up(key);
                 }

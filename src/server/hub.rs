@@ -133,7 +133,7 @@ impl Hub {
         self.corked = None;
     }
 
-    fn flush_cork(&mut self, key: Key) {
+    pub(super) fn flush_cork(&mut self, key: Key) {
         if self.cork.is_empty() {
             return;
         }
@@ -182,7 +182,8 @@ impl Hub {
     pub(super) fn send_unsolicited(&mut self, key: Key, message: &Prepared) {
         // Corked frames do not wait yet.
         let corked = self.corked == Some(key) && self.links.get(key).is_some_and(|link| link.outbox.is_empty());
-        if corked || self.links.may_wait(key, message.frame().len(), self.now) {
+        let policy = self.config.slow_subscriber;
+        if corked || self.links.may_wait(key, message.frame().len(), policy, self.now) {
             let sent = self.with_sender(key, |sender, place| sender.prepared_for_one(message, place));
             debug_assert_eq!(sent, Ok(()), "an open link takes whole messages");
         }

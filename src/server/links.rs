@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, io};
 
 use super::{
-    Config, End, SlowSubscriber,
+    Config, End,
     bounds::Bounds,
     link::{Link, Readable},
     state::{State, Step},
@@ -32,7 +32,10 @@ pub(super) struct Links {
     emptied: Vec<Key>,
     /// Those for which nothing waits any more.
     drained: Vec<Key>,
-    pub(super) slow_subscriber: SlowSubscriber,
+    /// Connections for which nothing waits any more and which have missed messages, and how many.
+    missed: Vec<(Key, u64)>,
+    /// The messages that connections of this worker have missed.
+    missed_in_all: u64,
     max_queued_bytes: usize,
     /// For the transport of the connection that is read or written.
     buffers: Buffers,
@@ -49,7 +52,8 @@ impl Links {
             watched: BTreeSet::new(),
             emptied: Vec::new(),
             drained: Vec::new(),
-            slow_subscriber: config.slow_subscriber,
+            missed: Vec::new(),
+            missed_in_all: 0,
             max_queued_bytes: config.max_queued_bytes,
             buffers: Buffers::default(),
         }
@@ -243,6 +247,10 @@ impl Links {
             self.ended.push((key, End::Broken(error.kind())));
         }
         if link.is_drained() {
+            let missed = link.outbox.take_missed();
+            if missed > 0 {
+                self.missed.push((key, missed));
+            }
             if self.watched.contains(&key) {
                 self.emptied.push(key);
             }
@@ -280,9 +288,27 @@ impl Links {
         std::mem::take(&mut self.drained)
     }
 
-    /// Returns whether there are such connections.
+    /// Counts messages that a connection has missed because it was too slow. Its app is told once nothing waits.
+    pub(super) fn note_missed(&mut self, key: Key, missed: u64) {
+        self.missed_in_all += missed;
+        if let Some(link) = self.slots.get_mut(key) {
+            link.outbox.note_missed(missed);
+        }
+    }
+
+    /// Returns how many messages connections of this worker have missed.
+    pub(super) fn missed_in_all(&self) -> u64 {
+        self.missed_in_all
+    }
+
+    /// Returns the connections whose app is to be told that they have missed messages, and how many.
+    pub(super) fn take_missed(&mut self) -> Vec<(Key, u64)> {
+        std::mem::take(&mut self.missed)
+    }
+
+    /// Returns whether an app is to be told that nothing waits for a connection.
     pub(super) fn has_drained(&self) -> bool {
-        !self.drained.is_empty()
+        !self.drained.is_empty() || !self.missed.is_empty()
     }
 
     /// Fills `drained`. Called when the turn's frames are written.

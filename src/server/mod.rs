@@ -31,11 +31,13 @@
 //! | `topics.rs`, `fanout.rs` | subscriptions, the publication logs of a turn, and their delivery |
 //! | `links.rs` | the outgoing halves of all connections, and all that is written to sockets |
 //! | `link.rs`, `outbox.rs` | the outgoing half of one connection, and the bytes that the kernel did not take |
+//! | `droppable.rs` | publications among those bytes that later ones replace |
 //! | `state.rs` | every state of a connection, and every step from one to the next |
 //! | `bind_error.rs` | [`BindError`]: why a server cannot be bound |
 //! | `bounds.rs` | how many bytes may wait for one peer, and how many a worker keeps for all |
 //! | `eviction.rs` | which connections give way when there are more, and how |
 //! | `simulation/` | tests: workers and simulated clients, driven by seeds |
+//! | `testing/` | `TestServer`: a simulated network for the tests of apps |
 //!
 //! How far a connection has come is one `State`, which its `Link` (the outgoing half) has. What its `Inbound` (the
 //! incoming half) works with, its `Input`, follows from that. Why it ends is one [`End`], and `ending.rs` says what
@@ -51,6 +53,7 @@ mod context;
 mod date;
 mod deadlines;
 mod decision;
+mod droppable;
 mod ending;
 mod eviction;
 mod fanout;
@@ -70,6 +73,8 @@ mod securing;
 mod simulation;
 mod state;
 mod tasks;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timers;
 mod topics;
 mod worker;

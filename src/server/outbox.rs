@@ -1,11 +1,16 @@
 //! The bytes for one peer that the kernel did not take, as frames.
 //!
 //! An outbox knows where its partly written frame ends. So Pongs can go out directly after that frame, and a failing
-//! connection can drop all later frames. Most connections never have anything in their outbox.
+//! connection can drop all later frames. Most connections never have anything in their outbox. Publications of some
+//! topics may be dropped alone, for later ones (`droppable.rs`).
 //!
 //! A transport such as TLS takes frames before the kernel does. What it makes of them, and what it sends by itself, is
 //! *sealed*: it goes out before anything else, and as it is.
 
+use super::{
+    droppable::{Droppable, Drops},
+    topics::TopicId,
+};
 use crate::{FrameHeader, HeaderRules, Role, reactor::Tick};
 
 /// Bytes that wait for a peer. Owns no memory while none do.
@@ -31,6 +36,10 @@ struct Waiting {
     goal: usize,
     /// `allocated_bytes()` as counted in the worker's total.
     counted: usize,
+    /// Publications among the bytes that may be dropped, and the gaps of those that were; all at or after `begun()`.
+    droppable: Option<Box<Droppable>>,
+    /// Messages that the peer has missed since its app was told.
+    missed: u64,
 }
 
 impl Outbox {
@@ -41,6 +50,11 @@ impl Outbox {
     /// Returns the number of bytes that wait.
     pub(super) fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |waiting| waiting.len())
+    }
+
+    /// Returns the number of bytes that wait, and of those that are kept to find frames among them.
+    pub(super) fn held(&self) -> usize {
+        self.0.as_ref().map_or(0, |waiting| waiting.held())
     }
 
     /// Returns the number of bytes in frames that are not partly written, without Pongs.
@@ -119,11 +133,45 @@ impl Outbox {
         pongs.extend_from_slice(frame);
     }
 
+    /// Notes that the last `length` bytes are a publication. Drops what its topic drops for it: past `max_held` bytes
+    /// the oldest, perhaps itself, but never the only frame that waits. Returns how many were dropped.
+    pub(super) fn note_publication(&mut self, length: usize, drops: Drops, max_held: usize) -> u64 {
+        let Some(waiting) = &mut self.0 else { return 0 };
+        let start = waiting.bytes.len() - length;
+        waiting.note_publications(start, drops, max_held)
+    }
+
+    /// As [`note_publication`](Self::note_publication) for all frames that are not partly written.
+    pub(super) fn note_unstarted_publications(&mut self, drops: Drops, max_held: usize) -> u64 {
+        let Some(waiting) = &mut self.0 else { return 0 };
+        waiting.note_publications(waiting.begun(), drops, max_held)
+    }
+
+    /// Lets no later publication of a topic drop those that wait.
+    pub(super) fn forget_topic(&mut self, topic: TopicId) {
+        if let Some(droppable) = self.0.as_mut().and_then(|waiting| waiting.droppable.as_mut()) {
+            droppable.forget_topic(topic);
+        }
+    }
+
+    /// Counts messages that the peer has missed, while something waits for it.
+    pub(super) fn note_missed(&mut self, missed: u64) {
+        if let Some(waiting) = &mut self.0 {
+            waiting.missed += missed;
+        }
+    }
+
+    /// Returns how many messages the peer has missed since the last call.
+    pub(super) fn take_missed(&mut self) -> u64 {
+        self.0.as_mut().map_or(0, |waiting| std::mem::take(&mut waiting.missed))
+    }
+
     /// Drops all frames that are not partly written, and all Pongs.
     pub(super) fn drop_unstarted(&mut self) {
         if let Some(waiting) = &mut self.0 {
-            waiting.bytes.truncate(waiting.head + waiting.started);
+            waiting.bytes.truncate(waiting.begun());
             waiting.bytes.shrink_to_fit();
+            waiting.droppable = None;
             waiting.clear_pongs();
         }
     }
@@ -141,6 +189,7 @@ impl Outbox {
         if let Some(waiting) = &mut self.0 {
             (waiting.started, waiting.head) = (0, 0);
             waiting.bytes = Vec::new();
+            waiting.droppable = None;
             waiting.clear_pongs();
         }
     }
@@ -194,11 +243,26 @@ impl Waiting {
             last_progress: now,
             goal: 1,
             counted: 0,
+            droppable: None,
+            missed: 0,
         }
     }
 
     fn len(&self) -> usize {
-        self.sealed.len() + self.bytes.len() - self.head + self.pongs.len()
+        self.sealed.len() + self.bytes.len() - self.head - self.gap_bytes() + self.pongs.len()
+    }
+
+    fn held(&self) -> usize {
+        self.len() + self.droppable.as_ref().map_or(0, |droppable| droppable.index_bytes())
+    }
+
+    fn gap_bytes(&self) -> usize {
+        self.droppable.as_ref().map_or(0, |droppable| droppable.gap_bytes())
+    }
+
+    /// Returns the position behind the partly written frame.
+    fn begun(&self) -> usize {
+        self.head + self.started
     }
 
     fn allocated_bytes(&self) -> usize {
@@ -206,6 +270,7 @@ impl Waiting {
             + self.bytes.capacity()
             + self.pongs.capacity()
             + self.pong_starts.capacity() * size_of::<usize>()
+            + self.droppable.as_ref().map_or(0, |droppable| droppable.allocated_bytes())
     }
 
     /// Notes that the kernel took `written` bytes.
@@ -218,12 +283,77 @@ impl Waiting {
     }
 
     fn unstarted(&self) -> usize {
-        self.bytes.len() - self.head - self.started
+        self.bytes.len() - self.begun() - self.gap_bytes()
     }
 
-    /// Returns the next bytes to write: the rest of the started frame, then the Pongs, then the other frames.
+    fn note_publications(&mut self, from: usize, drops: Drops, max_held: usize) -> u64 {
+        let begun = self.begun();
+        let mut droppable = self.droppable.take().unwrap_or_default();
+        let mut dropped = 0;
+        let mut start = from;
+        while start < self.bytes.len() {
+            let end = start + frame_length(&self.bytes[start..]);
+            dropped += droppable.add(start..end, drops, begun);
+            start = end;
+        }
+        self.droppable = Some(droppable);
+        if drops == Drops::Oldest {
+            dropped += self.drop_oldest(max_held);
+        }
+        // A thirty-second part of what is left is progress, too.
+        self.goal = self.goal.min((self.len() / PROGRESS_SHARE).max(1));
+        self.skip_gaps(usize::MAX);
+        dropped
+    }
+
+    /// Drops the oldest publications that may be dropped until at most `max_held` bytes are held, or one frame waits.
+    fn drop_oldest(&mut self, max_held: usize) -> u64 {
+        let mut dropped = 0;
+        while self.held() > max_held {
+            let waits = self.len();
+            let Some(droppable) = &mut self.droppable else { break };
+            if droppable.oldest_bytes() == Some(waits) || !droppable.drop_oldest() {
+                break;
+            }
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// Moves the head behind gaps. Moves the bytes together if unused ones take as much as the others, or there are
+    /// more than `max_gaps`.
+    fn skip_gaps(&mut self, max_gaps: usize) {
+        let (mut gaps, mut unused) = (0, self.head);
+        if let Some(droppable) = &mut self.droppable {
+            while self.started == 0
+                && let Some(end) = droppable.take_gap_at(self.head)
+            {
+                self.head = end;
+            }
+            droppable.forget_begun(self.head + self.started);
+            gaps = droppable.gaps();
+            unused = self.head + droppable.gap_bytes() + droppable.allocated_gap_bytes();
+        }
+        if self.head == self.bytes.len() {
+            // Nothing waits, so the memory is freed too.
+            self.bytes = Vec::new();
+            self.head = 0;
+            self.droppable = None;
+        } else if gaps > max_gaps || unused >= COMPACT_FROM && unused >= self.bytes.len() / 2 {
+            match &mut self.droppable {
+                Some(droppable) => droppable.compact(&mut self.bytes, self.head),
+                None => drop(self.bytes.drain(..self.head)),
+            }
+            self.head = 0;
+            self.bytes.shrink_to(2 * self.bytes.len());
+        }
+    }
+
+    /// Returns the next bytes to write: the rest of the started frame, then the Pongs, then the other frames up to a
+    /// gap.
     fn next_chunk(&self) -> &[u8] {
-        let waiting = &self.bytes[self.head..];
+        let gap = self.droppable.as_ref().and_then(|droppable| droppable.first_gap());
+        let waiting = &self.bytes[self.head..gap.unwrap_or(self.bytes.len())];
         match (self.started, self.pongs.is_empty()) {
             (_, true) => waiting,
             (0, false) => &self.pongs,
@@ -247,6 +377,9 @@ impl Waiting {
         let end = written + rest;
         if rest > 0 {
             self.bytes.splice(..self.head, self.pongs[written..end].iter().copied());
+            if let Some(droppable) = &mut self.droppable {
+                droppable.shift(self.head, rest);
+            }
             self.head = 0;
             self.started = rest;
         }
@@ -266,15 +399,7 @@ impl Waiting {
             None => to_frame_end(&waiting[self.started..], written - self.started),
         };
         self.head += written;
-        if self.head == self.bytes.len() {
-            // Nothing waits, so the memory is freed too.
-            self.bytes = Vec::new();
-            self.head = 0;
-        } else if self.head >= COMPACT_FROM && self.head >= self.bytes.len() / 2 {
-            self.bytes.drain(..self.head);
-            self.head = 0;
-            self.bytes.shrink_to(2 * self.bytes.len());
-        }
+        self.skip_gaps(MAX_GAPS);
     }
 
     fn clear_pongs(&mut self) {
@@ -317,6 +442,8 @@ fn frame_length(frames: &[u8]) -> usize {
 /// Autobahn sends ten Pings at once and expects ten Pongs. Only a flood sends more.
 const MAX_PONGS: usize = 10;
 const COMPACT_FROM: usize = 64 << 10;
+/// Each gap between frames costs one `write` more. When the kernel takes bytes, more than this many are removed.
+const MAX_GAPS: usize = 8;
 /// The share of the waiting bytes that the peer must take before
 /// [`Config::write_timeout`](super::Config::write_timeout): one in this many. So a peer cannot make the server keep
 /// much for long by taking a byte from time to time.

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    fmt,
+    fmt, io,
     str::FromStr,
     sync::{
         Arc,
@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use super::inbound::Mail;
+use super::{Config, SlowSubscriber, inbound::Mail};
 #[cfg(feature = "tls")]
 use crate::reactor::TlsConfig;
 use crate::{
@@ -95,12 +95,14 @@ pub(super) enum Command {
     Publish(Arc<[Publication]>),
     Send(Key, Prepared),
     Answer(Key, Prepared),
-    Subscribe(Key, Box<str>),
+    Subscribe(Key, Box<str>, Option<SlowSubscriber>),
     Unsubscribe(Key, Box<str>),
     Close(Key, CloseCode, Box<str>),
     /// Closes a connection, and reads nothing more from it.
     Shut(Key, CloseCode, Box<str>),
     Resume(Key),
+    /// Replaces the limits of the server.
+    SetConfig(Box<Config>),
     /// Gives TLS another configuration.
     #[cfg(feature = "tls")]
     SetTls(TlsConfig),
@@ -258,6 +260,11 @@ impl<T> Remote<T> {
         self.open.iter().map(|open| open.load(Relaxed)).sum()
     }
 
+    /// Returns how many connections are open on each worker.
+    pub fn connections_of_workers(&self) -> impl Iterator<Item = usize> {
+        self.open.iter().map(|open| open.load(Relaxed))
+    }
+
     /// Returns an empty batch of commands, to post many at once.
     #[must_use]
     pub fn batch(&self) -> Batch {
@@ -308,7 +315,13 @@ impl<T> Remote<T> {
     /// Subscribes one connection to `topic`. Of this thread's publications, it gets those after this call and none from
     /// before.
     pub fn subscribe(&self, id: ConnectionId, topic: &str) {
-        self.post(id, Command::Subscribe(id.key, topic.into()));
+        self.post(id, Command::Subscribe(id.key, topic.into(), None));
+    }
+
+    /// As [`subscribe`](Self::subscribe), with a policy for this connection in this topic: see
+    /// [`Context::subscribe_with`](super::Context::subscribe_with).
+    pub fn subscribe_with(&self, id: ConnectionId, topic: &str, policy: SlowSubscriber) {
+        self.post(id, Command::Subscribe(id.key, topic.into(), Some(policy)));
     }
 
     /// Unsubscribes one connection from `topic`.
@@ -343,6 +356,27 @@ impl<T> Remote<T> {
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
         self.workers.iter().map(|worker| worker.waiting_bytes()).max().unwrap_or(0)
+    }
+
+    /// Replaces the limits of the server while it runs. No connection ends by that: all deadlines start again.
+    ///
+    /// - For all connections: the deadlines, `max_body_bytes`, `max_connections_per_address`, `uncounted_networks`. The
+    ///   connections of an address that has more of them than it may have now remain. Those that came while there was
+    ///   no limit are not counted.
+    /// - For those that come from now on: `limits`, `head`.
+    /// - Not at all: `workers`, `deflate`, `max_queued_bytes`, `slow_subscriber`, `max_worker_bytes`,
+    ///   `max_connections`, `reserved_descriptors`, and `tls`, for which there is [`set_tls`](Self::set_tls).
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`]: the configuration makes no sense ([`Config::check`]), and nothing is replaced.
+    pub fn set_config(&self, config: &Config) -> io::Result<()> {
+        config.check()?;
+        for worker in self.workers.iter() {
+            let command = Command::SetConfig(Box::new(config.clone()));
+            let bytes = command.weight();
+            worker.post(command, bytes);
+        }
+        Ok(())
     }
 
     /// Gives the server another TLS configuration, for the connections that come from now on: a new certificate, for
@@ -413,7 +447,12 @@ impl Batch {
 
     /// Adds a [`Remote::subscribe`].
     pub fn subscribe(&mut self, id: ConnectionId, topic: &str) {
-        self.add(id, Command::Subscribe(id.key, topic.into()));
+        self.add(id, Command::Subscribe(id.key, topic.into(), None));
+    }
+
+    /// Adds a [`Remote::subscribe_with`].
+    pub fn subscribe_with(&mut self, id: ConnectionId, topic: &str, policy: SlowSubscriber) {
+        self.add(id, Command::Subscribe(id.key, topic.into(), Some(policy)));
     }
 
     /// Adds a [`Remote::unsubscribe`].
@@ -466,6 +505,7 @@ impl Command {
             | Self::Shut(..)
             | Self::Resume(_)
             | Self::Stop => COMMAND_BYTES,
+            Self::SetConfig(config) => COMMAND_BYTES + size_of_val(&**config),
             #[cfg(feature = "tls")]
             Self::SetTls(_) => COMMAND_BYTES,
         }

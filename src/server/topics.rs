@@ -9,6 +9,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use super::{SlowSubscriber, droppable::Drops};
 use crate::{Output as _, reactor::Key};
 
 /// The number of a publication on this worker, counted from 1. A subscriber's cursor is the last one it has been given.
@@ -33,6 +34,8 @@ pub(super) type TopicId = u32;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subscription {
     pub(super) topic: TopicId,
+    /// What happens to publications when the connection is too slow.
+    pub(super) policy: SlowSubscriber,
     /// The connection accepts compressed messages.
     deflating: bool,
     /// The connection's index in the topic's list of subscribers.
@@ -72,6 +75,8 @@ struct LogEntry {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pending<'a> {
     sequence: Sequence,
+    /// The subscription by which the connection gets it.
+    pub(super) subscription: Subscription,
     pub(super) frame: &'a [u8],
     /// Whether the message in it is compressed.
     pub(super) compressed: bool,
@@ -85,7 +90,7 @@ impl Topics {
 
     /// Adds `key` to a topic, and creates the topic if it has no subscriber yet. The caller keeps the subscription, and
     /// does not subscribe a connection twice.
-    pub(super) fn subscribe(&mut self, name: &str, key: Key, deflating: bool) -> Subscription {
+    pub(super) fn subscribe(&mut self, name: &str, key: Key, policy: SlowSubscriber, deflating: bool) -> Subscription {
         let topic = match self.ids.get(name) {
             Some(&id) => id,
             None => self.create(name),
@@ -93,7 +98,7 @@ impl Topics {
         let Topic { subscribers, deflating: count, .. } = &mut self.topics[topic as usize];
         subscribers.push(key);
         *count += usize::from(deflating);
-        Subscription { topic, deflating, position: (subscribers.len() - 1) as u32 }
+        Subscription { topic, policy, deflating, position: (subscribers.len() - 1) as u32 }
     }
 
     /// Returns whether a topic has subscribers that accept compressed messages.
@@ -189,10 +194,10 @@ impl Topics {
         &self.published
     }
 
-    /// Returns the topic among `subscriptions` that has publications in this turn, unless several have.
-    pub(super) fn only_published(&self, subscriptions: &[Subscription]) -> Option<TopicId> {
-        let ids = subscriptions.iter().map(|subscription| subscription.topic);
-        let mut published = ids.filter(|&id| !self.topics[id as usize].entries.is_empty());
+    /// Returns the one of `subscriptions` whose topic has publications in this turn, unless several have.
+    pub(super) fn only_published<'a>(&self, subscriptions: &'a [Subscription]) -> Option<&'a Subscription> {
+        let is_published = |subscription: &&Subscription| !self.topics[subscription.topic as usize].entries.is_empty();
+        let mut published = subscriptions.iter().filter(is_published);
         published.next().filter(|_| published.next().is_none())
     }
 
@@ -265,7 +270,12 @@ impl Topics {
                 };
                 (plain_start, compressed_start) = (entry.plain_end, entry.compressed_end);
                 if entry.sequence > seen && entry.except != Some(key) {
-                    pending.push(Pending { sequence: entry.sequence, frame, compressed: is_compressed });
+                    pending.push(Pending {
+                        sequence: entry.sequence,
+                        subscription: *subscription,
+                        frame,
+                        compressed: is_compressed,
+                    });
                 }
             }
         }
@@ -312,6 +322,15 @@ impl Subscription {
     pub(super) fn move_to(&mut self, other: Subscription) {
         self.position = other.position;
     }
+
+    /// Returns which publications that wait may be dropped for a later one of the topic.
+    pub(super) fn drops(&self) -> Option<Drops> {
+        match self.policy {
+            SlowSubscriber::Close | SlowSubscriber::Skip => None,
+            SlowSubscriber::DropOldest => Some(Drops::Oldest),
+            SlowSubscriber::Latest => Some(Drops::Earlier(self.topic)),
+        }
+    }
 }
 
 /// The capacity that a topic's log keeps from turn to turn, in bytes.
@@ -331,16 +350,20 @@ mod tests {
     #[test]
     fn topics_are_merged_in_the_order_of_their_publications() {
         let mut topics = Topics::default();
-        let a = [topics.subscribe("x", A, false), topics.subscribe("y", A, false)];
-        let b = [topics.subscribe("x", B, false)];
+        let a = [
+            topics.subscribe("x", A, SlowSubscriber::Close, false),
+            topics.subscribe("y", A, SlowSubscriber::Close, false),
+        ];
+        let b = [topics.subscribe("x", B, SlowSubscriber::Close, false)];
         topics.publish("x", b"1", b"", None, None);
         topics.publish("y", b"2", b"", None, None);
         let seen = topics.sequence();
         topics.publish("x", b"3", b"", None, Some(A));
         topics.publish("x", b"4", b"", None, None);
         topics.publish("nobody", b"5", b"", None, None);
-        assert_eq!(topics.only_published(&b), Some(b[0].topic));
-        assert_eq!(topics.only_published(&a), None, "both have publications");
+        let only = |topics: &Topics, of: &[Subscription]| topics.only_published(of).map(|only| only.topic);
+        assert_eq!(only(&topics, &b), Some(b[0].topic));
+        assert_eq!(only(&topics, &a), None, "both have publications");
         assert_eq!(pending(&topics, A, 0, &a), b"124");
         assert_eq!(pending(&topics, A, seen, &a), b"4");
         assert_eq!(pending(&topics, B, 0, &b), b"134");
@@ -360,15 +383,15 @@ mod tests {
         topics.clear_logs();
         assert_eq!(pending(&topics, B, 0, &b), b"");
         topics.publish("y", b"6", b"", None, None);
-        assert_eq!(topics.only_published(&a), Some(a[1].topic), "the other has none in this turn");
-        assert_eq!(topics.only_published(&b), None);
+        assert_eq!(only(&topics, &a), Some(a[1].topic), "the other has none in this turn");
+        assert_eq!(only(&topics, &b), None);
     }
 
     #[test]
     fn unsubscribing_moves_the_last_subscriber_and_an_empty_topic_is_forgotten() {
         let mut topics = Topics::default();
-        let a = topics.subscribe("x", A, false);
-        let mut b = topics.subscribe("x", B, false);
+        let a = topics.subscribe("x", A, SlowSubscriber::Close, false);
+        let mut b = topics.subscribe("x", B, SlowSubscriber::Close, false);
         let (moved, place) = topics.unsubscribe(a).unwrap();
         assert_eq!(moved, B);
         b.move_to(place);
@@ -377,7 +400,7 @@ mod tests {
         assert!(topics.unsubscribe(b).is_none());
         assert_eq!(topics.id("x"), None);
         assert!(topics.published().is_empty());
-        let again = topics.subscribe("z", A, false);
+        let again = topics.subscribe("z", A, SlowSubscriber::Close, false);
         assert_eq!(again.topic, a.topic);
         assert_eq!(topics.rest_of_log(again.topic, A, 0, None), Some((&b""[..], false)));
     }
@@ -385,11 +408,11 @@ mod tests {
     #[test]
     fn only_subscribers_that_take_compressed_messages_get_them() {
         let mut topics = Topics::default();
-        let plain = [topics.subscribe("x", A, false)];
+        let plain = [topics.subscribe("x", A, SlowSubscriber::Close, false)];
         assert!(!topics.is_deflating("x"));
         topics.publish("x", b"0", b"", None, None);
         let joined = topics.sequence();
-        let deflating = [topics.subscribe("x", B, true)];
+        let deflating = [topics.subscribe("x", B, SlowSubscriber::Close, true)];
         assert!(topics.is_deflating("x"));
         topics.publish("x", b"", b"a long message", Some(b"short"), None);
         topics.publish("x", b"", b"random", None, None);

@@ -115,6 +115,13 @@ impl<'a> WorkerContext<'a> {
         self.hub.links.get(id.key).filter(|_| is_open).map(|link| link.outbox.len())
     }
 
+    /// Returns how many messages the connections of this worker have missed since it started because they were too
+    /// slow: those that [`SlowSubscriber`](super::SlowSubscriber) drops.
+    #[must_use]
+    pub fn missed_messages(&self) -> u64 {
+        self.hub.links.missed_in_all()
+    }
+
     /// Publishes a message to all subscribers of `topic`, on all workers.
     pub fn publish(&mut self, topic: &str, message: Message<'_>) {
         self.hub.publish(topic, message, None, true);

@@ -1,7 +1,10 @@
-//! The buffer of a large message is kept for the next one, and lent to one message at a time.
+//! The buffer of a large message is kept for the next one, and lent to one message at a time. A caller may keep it too.
 
-use switchboard::{Delivery, Limits, Receiver, Role, SpareBuffer};
-use switchboard_tests::engine::{frame, frames, receiver};
+use switchboard::{Delivery, Event, Limits, Receiver, Role, SpareBuffer};
+use switchboard_tests::{
+    engine::{frame, frames, receiver},
+    hex,
+};
 
 const LENGTH: usize = 100_000;
 
@@ -107,5 +110,43 @@ fn neither_small_nor_too_large_buffers_are_kept() {
         assert_eq!(spare.kept_bytes() > 0, is_kept, "{length}, at most {max_bytes}");
         spare.clear();
         assert_eq!(spare.kept_bytes(), 0);
+    }
+}
+
+/// However the bytes are cut, the buffer ends with the payload, or is empty if the payload lies in the input.
+#[test]
+fn the_buffer_of_an_event_is_that_of_its_payload_alone() {
+    let rows = [
+        ("text", "81 83 00000000 616263", "616263"),
+        ("empty text", "81 80 00000000", ""),
+        ("fragmented text", "01 81 00000000 61 80 81 00000000 62", "6162"),
+        ("binary", "82 83 00000000 010203", "010203"),
+        ("Ping", "89 81 00000000 70", "70"),
+        ("Close with a reason", "88 84 00000000 03e8 6869", "03e86869"),
+    ];
+    for (name, bytes, payload) in rows {
+        let (bytes, payload) = (hex(bytes), hex(payload));
+        for cut in 0..bytes.len() {
+            let mut receiver = server();
+            // A message before it, which has a buffer, leaves nothing of it.
+            receiver.receive(&mut hex("82 82 00000000 11")).next_event().unwrap();
+            let mut before = hex("22");
+            before.extend(&bytes[..cut]);
+            let mut events = receiver.receive(&mut before);
+            assert_eq!(events.next_event(), Ok(Some(Event::Binary(&[0x11, 0x22]))), "{name} cut at {cut}");
+            assert_eq!(events.next_event(), Ok(None), "{name} cut at {cut}");
+            assert_eq!(events.into_buffer(), b"", "{name} cut at {cut}");
+            let mut rest = bytes[cut..].to_vec();
+            let input = rest.as_ptr_range();
+            let mut events = receiver.receive(&mut rest);
+            let place = match events.next_event().unwrap().expect(name) {
+                Event::Text(text) => text.as_ptr(),
+                Event::Binary(bytes) | Event::Ping(bytes) => bytes.as_ptr(),
+                Event::Close(Some(frame)) => frame.reason.as_ptr(),
+                event => panic!("{name} is {event:?}"),
+            };
+            let expected = if input.contains(&place) { &[][..] } else { &payload[..] };
+            assert_eq!(events.into_buffer(), expected, "{name} cut at {cut}");
+        }
     }
 }

@@ -12,7 +12,9 @@ mod lifetimes;
 mod listeners;
 mod loopback;
 mod panics;
+mod reconfigured;
 mod requests;
+mod slow;
 mod tasks;
 #[cfg(feature = "tls")]
 mod tls;

@@ -80,6 +80,10 @@ impl<A: App> App for Hsts<A> {
         self.app.drained(peer, context);
     }
 
+    fn missed(&mut self, peer: &mut Self::Peer, count: u64, context: &mut Context<'_>) {
+        self.app.missed(peer, count, context);
+    }
+
     fn end_of_turn(&mut self) {
         self.app.end_of_turn();
     }

@@ -5,7 +5,7 @@ use std::{
     io::{self, ErrorKind},
     net::SocketAddr,
     path::PathBuf,
-    sync::mpsc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::SystemTime,
 };
@@ -17,15 +17,17 @@ use signal_hook::{
 use switchboard::{App, BindError, Config, Remote, Running, Server, Stopper, exit_on_panic, raise_descriptor_limit};
 
 use super::{
+    control::{self, Answer, Process, Request},
     hsts::{Hsts, Policy},
     options::Options,
     redirect::Redirect,
+    removed_file::RemovedFile,
+    systemd,
     tls::reload::{Reloader, Source},
 };
 use crate::print_line;
 
 /// A service, and where it is served.
-#[derive(Debug)]
 pub(crate) struct Service {
     /// The name in the output.
     name: &'static str,
@@ -39,17 +41,27 @@ pub(crate) struct Service {
     tls: Option<Reloader>,
     /// When to send Strict-Transport-Security.
     pub(crate) hsts: Option<Policy>,
+    /// What SIGHUP does, if not only to load the certificates.
+    pub(crate) reload: Option<Reload>,
+    /// The file for the number of the process.
+    pub(crate) pid_file: Option<PathBuf>,
+    /// The file of settings.
+    pub(crate) settings: Option<PathBuf>,
+    /// The folder of the data, where other commands reach the service.
+    pub(crate) data: Option<PathBuf>,
 }
 
+/// Uses the settings anew. Returns what to say about it, and where the certificates are.
+type Reload = Box<dyn FnMut(&Remote) -> (String, Option<Source>) + Send>;
+
 impl Service {
-    /// Loads the certificates. `kept` is the file for one of the program's own making; without it that is lost at the
-    /// end.
+    /// Loads the certificates.
     ///
     /// # Errors
     /// A line that says what is wrong.
-    pub(crate) fn new(name: &'static str, options: &Options, kept: Option<PathBuf>) -> Result<Self, String> {
+    pub(crate) fn new(name: &'static str, options: &Options, certificates: Option<Source>) -> Result<Self, String> {
         let mut notes = Vec::new();
-        let tls = match options.tls.source(&options.listen, kept) {
+        let tls = match certificates {
             Some(source) => {
                 let is_own = matches!(source, Source::SelfSigned(_));
                 let reloader = source.load_first(SystemTime::now())?;
@@ -65,7 +77,18 @@ impl Service {
             }
             None => None,
         };
-        Ok(Self { name, listen: options.listen.clone(), notes, redirect: None, tls, hsts: options.hsts_policy() })
+        Ok(Self {
+            name,
+            listen: options.listen.clone(),
+            notes,
+            redirect: None,
+            tls,
+            hsts: options.hsts_policy(),
+            reload: None,
+            pid_file: None,
+            settings: None,
+            data: None,
+        })
     }
 
     /// Binds the servers, prints their URLs and the notes, and runs them until a signal stops them. A second signal
@@ -81,9 +104,10 @@ impl Service {
         if let Err(error) = raise_descriptor_limit() {
             log::warn!("the limit of open files cannot be raised: {error}");
         }
-        let Self { name, listen, notes, redirect, tls, hsts } = self;
-        // Without certificates SIGHUP ends the program, as it ends others when their terminal is closed.
-        let handled = if tls.is_some() { &[SIGINT, SIGTERM, SIGHUP][..] } else { &[SIGINT, SIGTERM] };
+        let Self { name, listen, notes, redirect, tls, hsts, reload, pid_file, settings, data } = self;
+        // With nothing to reload SIGHUP ends the program, as it ends others when their terminal is closed.
+        let reloads = tls.is_some() || reload.is_some() || systemd::is_there();
+        let handled = if reloads { &[SIGINT, SIGTERM, SIGHUP][..] } else { &[SIGINT, SIGTERM] };
         let signals = Signals::new(handled).map_err(|error| format!("cannot install signal handlers: {error}"))?;
         config.tls = tls.as_ref().map(|tls| tls.in_use().config.clone());
         if redirect.is_some() {
@@ -98,25 +122,50 @@ impl Service {
             }
             None => None,
         };
+        let control = data.as_deref().and_then(|data| {
+            let warn = |error: &io::Error| log::warn!("infos, reload and stop cannot reach this chat: {error}");
+            control::Listener::bind(data).inspect_err(warn).ok()
+        });
         let mut lines = greetings(name, server.local_addrs(), tls.is_some());
+        let mut addresses = server.local_addrs().to_vec();
         let make_app = move |remote: &Remote| Hsts { app: make_app(remote), policy: hsts.clone() };
         let server = start(server, make_app)?;
-        let (reload, reloads) = mpsc::channel();
+        let (wishes, received) = mpsc::channel();
+        let certificates = tls.as_ref().map(Reloader::lines);
         if let Some(tls) = tls {
             let remote = server.remote().clone();
-            let run = move || exit_on_panic("the reloading of certificates", || tls.run(&reloads, &remote));
+            let run = move || exit_on_panic("the reloading of certificates", || tls.run(&received, &remote));
             let thread = thread::Builder::new().name("switchboard-tls".to_owned());
             thread.spawn(run).map_err(|error| format!("cannot start a thread: {error}"))?;
         }
         let mut servers = vec![server];
         if let Some((server, redirect)) = redirect {
             lines.extend(redirect_greetings(&redirect, server.local_addrs()));
+            addresses.extend(server.local_addrs());
             servers.push(start(server, move |_| redirect.clone())?);
         }
-        handle_signals(signals, servers.iter().map(Running::stopper).collect(), reload);
+        let manager = Arc::new(Mutex::new(Manager {
+            stoppers: servers.iter().map(Running::stopper).collect(),
+            remote: servers[0].remote().clone(),
+            reload,
+            wishes,
+            certificates,
+            process: Process::new(addresses, data.unwrap_or_default(), settings),
+        }));
+        handle_signals(signals, Arc::clone(&manager));
+        // The socket is removed when the servers have ended.
+        let _socket = match control {
+            Some(control) => {
+                let started = control.start(move |request| lock(&manager).answer(request));
+                Some(started.map_err(|error| format!("cannot start a thread: {error}"))?)
+            }
+            None => None,
+        };
+        let _pid_file = pid_file.map(RemovedFile::with_pid).transpose()?;
         lines.extend(notes);
         lines.push("Ctrl-C stops it".to_owned());
         print_line(io::stdout(), &lines.join("\n"));
+        systemd::ready();
         for server in servers {
             server.join().map_err(|error| format!("the server failed: {error}"))?;
         }
@@ -131,20 +180,73 @@ fn start<A: App<Told = Infallible>>(
     server.start(make_app).map_err(|error| format!("cannot start the server: {error}"))
 }
 
-/// Stops all servers at the first signal, and ends the process at the second. SIGHUP reloads the certificates.
-fn handle_signals(mut signals: Signals, stoppers: Vec<Stopper>, reload: mpsc::Sender<()>) {
+/// Stops and reloads what runs, and knows about it.
+struct Manager {
+    stoppers: Vec<Stopper>,
+    remote: Remote,
+    reload: Option<Reload>,
+    /// To the thread that loads the certificates, if there are any.
+    wishes: mpsc::Sender<Option<Source>>,
+    /// The certificates in use.
+    certificates: Option<Arc<Mutex<Vec<String>>>>,
+    process: Process,
+}
+
+impl Manager {
+    fn stop(&self) {
+        systemd::stopping();
+        self.stoppers.iter().for_each(Stopper::stop);
+    }
+
+    /// Uses the settings and the certificates anew. Returns what was replaced.
+    fn reload(&mut self) -> String {
+        systemd::reloading();
+        let reloaded = self.reload.as_mut().map(|reload| reload(&self.remote));
+        let (answer, source) = match (reloaded, &self.certificates) {
+            (Some(reloaded), _) => reloaded,
+            (None, Some(_)) => ("the certificates are loaded; the log says if they cannot be used".to_owned(), None),
+            (None, None) => ("there is neither a file of settings nor a certificate to reload".to_owned(), None),
+        };
+        // Nobody receives it without certificates, or once the server has stopped.
+        let _ = self.wishes.send(source);
+        self.process.reloaded(answer.clone());
+        systemd::ready();
+        answer
+    }
+
+    fn answer(&mut self, request: Request) -> Answer {
+        match request {
+            Request::Stop => {
+                self.stop();
+                Answer::Done("stopping".to_owned())
+            }
+            Request::Reload => Answer::Done(self.reload()),
+            Request::Infos => {
+                let certificates = self.certificates.as_ref().map(|lines| lock(lines).clone());
+                Answer::Infos(Box::new(self.process.infos(&self.remote, certificates.unwrap_or_default())))
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Stops all servers at the first signal, and ends the process at the second. SIGHUP reloads.
+fn handle_signals(mut signals: Signals, manager: Arc<Mutex<Manager>>) {
     thread::spawn(move || {
         let mut is_stopping = false;
         for signal in signals.forever() {
             if signal == SIGHUP {
-                // Nobody receives it once the server has stopped.
-                let _ = reload.send(());
+                let answer = lock(&manager).reload();
+                print_line(io::stderr(), &format!("switchboard: {answer}"));
             } else if is_stopping {
                 // The shell's exit status for a program that a signal ended.
                 std::process::exit(128 + signal);
             } else {
                 is_stopping = true;
-                stoppers.iter().for_each(Stopper::stop);
+                lock(&manager).stop();
                 print_line(io::stderr(), "switchboard: stopping; send the signal again to stop at once");
             }
         }

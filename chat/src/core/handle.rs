@@ -12,8 +12,8 @@ use switchboard::exit_on_panic;
 
 use super::{
     super::{
-        ChatConfig,
         backlog::Backlog,
+        config::SharedConfig,
         interface::{Ask, Callbacks, ClientId, Delivery, Request, SignInError},
         store::Store,
     },
@@ -36,11 +36,11 @@ impl CoreHandle {
     /// Starts the thread. The `delivery` completes the `callbacks`.
     pub(crate) fn start(
         store: Store,
-        config: Arc<ChatConfig>,
+        config: SharedConfig,
         callbacks: Arc<Callbacks>,
         delivery: impl Delivery + 'static,
     ) -> io::Result<(Self, JoinHandle<()>)> {
-        let (commands, receiver) = command_queue(config.waiting_event_bytes);
+        let (commands, receiver) = command_queue(config.get().waiting_event_bytes);
         let state = State::new(store, config);
         let thread = Builder::new().name("switchboard-chat".to_owned()).spawn(move || {
             exit_on_panic("the chat's thread", move || run(state, receiver, &delivery));

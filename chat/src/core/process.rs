@@ -22,6 +22,7 @@ impl State {
     /// Runs the next batch of commands in one transaction, and delivers their effects after the commit.
     pub(super) fn process<D: Delivery>(&mut self, queue: &mut impl Commands, now: Now, delivery: &D) {
         self.set_now(now);
+        self.config = self.next_config.get();
         let mut stopwatch = Stopwatch::start();
         let (mut commands, mut have_written, mut effects) = (Vec::new(), Vec::new(), Vec::new());
         let done = self.in_transaction(|state| {

@@ -8,6 +8,7 @@ use std::{
 use super::{
     super::{
         ChatConfig,
+        config::SharedConfig,
         interface::{Audience, ClientId, Content, Delivery, Effect, Push, Topic},
         rate::{Buckets, Rate},
         store::{RoomId, SessionId, Store, StoreError, TransactionError, UserId},
@@ -27,7 +28,10 @@ pub(super) struct State {
     /// The effects of the current transaction, in order.
     pub(super) effects: Vec<Effect>,
     rate_limits: RateLimits,
+    /// In force for the batch that is handled.
     pub(super) config: Arc<ChatConfig>,
+    /// In force for the next.
+    pub(super) next_config: SharedConfig,
     pub(super) now: Now,
     /// The clock for deadlines of an hour or more.
     pub(super) clock: SteadyClock,
@@ -104,7 +108,7 @@ pub(super) enum Action {
 }
 
 impl State {
-    pub(super) fn new(store: Store, config: Arc<ChatConfig>) -> Self {
+    pub(super) fn new(store: Store, config: SharedConfig) -> Self {
         let saved_clock = store.saved_clock().unwrap_or_else(|error| {
             log::error!("the chat's clock cannot be read: {error}");
             None
@@ -115,7 +119,8 @@ impl State {
             cache: Cache::default(),
             effects: Vec::new(),
             rate_limits: RateLimits::new(),
-            config,
+            config: config.get(),
+            next_config: config,
             now: Now::read(),
             clock: SteadyClock::new(saved_clock),
             costs: Costs::default(),

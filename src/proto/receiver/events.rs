@@ -30,8 +30,8 @@ pub struct Events<'r, 'b> {
     pub(super) bytes: Vec<u8>,
     /// Takes the buffers of large messages after their events.
     spare: Option<&'r mut SpareBuffer>,
-    /// Whether `text` or `bytes` is the buffer of a message, which `spare` gets once it has been used.
-    is_message_used: bool,
+    /// Whether `text` or `bytes` is the payload of the last event, which `spare` gets once it has been used.
+    is_buffer_used: bool,
     /// `Some` if that buffer came from a [`SpareBuffer`].
     loan: Option<Loan>,
 }
@@ -66,7 +66,7 @@ impl<'r, 'b> Events<'r, 'b> {
             text: String::new(),
             bytes: Vec::new(),
             spare: None,
-            is_message_used: false,
+            is_buffer_used: false,
             loan: None,
         }
     }
@@ -160,6 +160,7 @@ impl<'r, 'b> Events<'r, 'b> {
             }
             Found::AssembledControl(kind, payload) => {
                 self.bytes = payload;
+                self.note_used(None);
                 control_event(kind, &self.bytes)
             }
         };
@@ -182,22 +183,48 @@ impl<'r, 'b> Events<'r, 'b> {
         self.input.len()
     }
 
-    /// Notes that the next event needs the buffer of this message no more. Then the slow path puts it back.
+    /// Notes that the next event needs this buffer no more. Then the slow path puts it back.
     fn note_used(&mut self, loan: Option<Loan>) {
-        if self.spare.is_some() {
-            (self.is_message_used, self.loan) = (true, loan);
-            self.fast_path = false;
+        (self.is_buffer_used, self.loan) = (true, loan);
+        self.fast_path = false;
+    }
+
+    /// Gives the spare buffer what the last event has used, or frees it.
+    fn put_back_spare(&mut self) {
+        let Some((buffer, loan)) = self.take_used() else { return };
+        if let Some(spare) = &mut self.spare {
+            spare.put_back(buffer, loan);
         }
     }
 
-    /// Gives the spare buffer what the last event has used.
-    fn put_back_spare(&mut self) {
-        if core::mem::take(&mut self.is_message_used)
-            && let Some(spare) = &mut self.spare
-        {
-            let (text, bytes) = (core::mem::take(&mut self.text), core::mem::take(&mut self.bytes));
-            spare.put_back(if text.is_empty() { bytes } else { text.into_bytes() }, self.loan.take());
+    /// Takes the buffer of the last event, if that has one.
+    fn take_used(&mut self) -> Option<(Vec<u8>, Option<Loan>)> {
+        if !core::mem::take(&mut self.is_buffer_used) {
+            return None;
         }
+        let (text, bytes) = (core::mem::take(&mut self.text), core::mem::take(&mut self.bytes));
+        Some((if text.is_empty() { bytes } else { text.into_bytes() }, self.loan.take()))
+    }
+
+    /// Returns the buffer of the last event, to keep its payload without a copy; empty if the payload lies in the input
+    /// or is a [piece](crate::Delivery::Pieces).
+    ///
+    /// The payload is the end of the buffer: all of it, except that a Close has its code before its reason.
+    ///
+    /// ```rust
+    /// use switchboard::{Connection, Delivery, Event, Limits};
+    ///
+    /// let mut receiver = Connection::server(Limits::default(), Delivery::Messages).receiver;
+    /// receiver.receive(&mut [0x82, 0x83, 0, 0, 0, 0, 1]).next_event()?;
+    /// let mut rest = [2, 3];
+    /// let mut events = receiver.receive(&mut rest);
+    /// assert_eq!(events.next_event()?, Some(Event::Binary(&[1, 2, 3])));
+    /// assert_eq!(events.into_buffer(), [1, 2, 3]);
+    /// # Ok::<(), switchboard::ProtocolError>(())
+    /// ```
+    #[must_use]
+    pub fn into_buffer(mut self) -> Vec<u8> {
+        self.take_used().map_or_else(Vec::new, |(buffer, _)| buffer)
     }
 
     fn end(&mut self, input: Input) {

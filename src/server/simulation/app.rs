@@ -61,7 +61,7 @@ impl App for Service {
         // Every other client subscribes to the topic "hall" from the start.
         if *client % 2 == 0 {
             ledger.subscribe(*client, "hall");
-            context.subscribe("hall");
+            subscribe(&ledger, "hall", context);
         }
         let welcome = format!("welcome|{client}|");
         ledger.send(*client, welcome.as_bytes(), false);
@@ -120,13 +120,16 @@ impl App for Service {
             }
             b"subscribe" => {
                 ledger.subscribe(client, argument);
-                context.subscribe(argument);
+                subscribe(&ledger, argument, context);
             }
             b"unsubscribe" => {
                 ledger.unsubscribe(client, argument);
                 context.unsubscribe(argument);
             }
-            b"follow" => context.remote().subscribe(id, argument),
+            b"follow" => match ledger.setting.chosen_policy(argument) {
+                Some(policy) => context.remote().subscribe_with(id, argument, policy),
+                None => context.remote().subscribe(id, argument),
+            },
             b"unfollow" => context.remote().unsubscribe(id, argument),
             b"spare" => {
                 ledger.post_to_others(None, payload);
@@ -196,8 +199,20 @@ impl App for Service {
         self.ledger.borrow_mut().drained(*client);
     }
 
+    fn missed(&mut self, Peer(client): &mut Peer, count: u64, _: &mut Context<'_>) {
+        self.ledger.borrow_mut().missed(*client, count);
+    }
+
     fn closed(&mut self, Peer(client): Peer, id: ConnectionId, end: &End, _: &Remote) {
         self.ledger.borrow_mut().closed(client, id, end);
+    }
+}
+
+/// Subscribes a connection to a topic with the policy of the run.
+fn subscribe(ledger: &Ledger, topic: &str, context: &mut Context<'_>) {
+    match ledger.setting.chosen_policy(topic) {
+        Some(policy) => context.subscribe_with(topic, policy),
+        None => context.subscribe(topic),
     }
 }
 

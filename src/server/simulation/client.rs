@@ -9,7 +9,7 @@ use std::{
 use super::{
     super::End,
     ledger::{Ledger, Record, Sent, excerpt},
-    setting::{Behavior, Pause, Profile, ReadRate, Setting},
+    setting::{Behavior, Pause, Profile, ReadRate, Setting, TOPICS},
     transport::Transport,
 };
 use crate::{
@@ -287,7 +287,7 @@ impl Client {
 
     fn send_random(&mut self, ledger: &mut Ledger) {
         let random = &mut self.random;
-        let topic = ["hall", "yard", "roof"][random.below(3)].to_owned();
+        let topic = TOPICS[random.below(3)].to_owned();
         let (action, argument) = match random.below(31) {
             0..=5 => ("echo", String::new()),
             6..=8 => ("publish", topic),

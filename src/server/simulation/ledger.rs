@@ -117,6 +117,9 @@ pub(super) struct Record {
     expected: Vec<Expected>,
     /// How many of these it has got or was allowed to miss.
     settled: usize,
+    /// The messages that it has missed, as far as it can know; and those of which the app was told.
+    missed: u64,
+    told_missed: u64,
     pub(super) end: Option<(End, Time)>,
     /// The code of the Close frame that the client sent, and the offset of the frame's end in all bytes it sent.
     pub(super) closed_with: Option<(Option<CloseCode>, usize)>,
@@ -141,8 +144,29 @@ pub(super) struct Sent {
 
 struct Expected {
     payload: Rc<[u8]>,
-    /// The message may be skipped if the subscriber is slow.
-    unsolicited: bool,
+    origin: Origin,
+}
+
+/// Where a message comes from, which decides whether a slow client may miss it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Origin {
+    /// The client has asked for it.
+    Answer,
+    /// Another has sent it to the client.
+    Sent,
+    /// It was published in a topic.
+    Published(Rc<str>),
+}
+
+impl Expected {
+    /// Returns the policy that applies if the client is too slow for this message; `None` if none does.
+    fn policy(&self, setting: &Setting) -> Option<SlowSubscriber> {
+        match &self.origin {
+            Origin::Answer => None,
+            Origin::Sent => Some(setting.config.slow_subscriber),
+            Origin::Published(topic) => Some(setting.policy(topic)),
+        }
+    }
 }
 
 /// How far a connection has come, as its app has seen it.
@@ -173,6 +197,8 @@ impl Record {
             watched: false,
             expected: Vec::new(),
             settled: 0,
+            missed: 0,
+            told_missed: 0,
             end: None,
             closed_with: None,
             violation: None,
@@ -181,6 +207,20 @@ impl Record {
             saw_end: false,
             was_cut: false,
             closed_at: 0,
+        }
+    }
+
+    /// Returns whether the client may miss an expected message because it is slow.
+    fn may_miss(&self, place: usize, setting: &Setting) -> bool {
+        let expected = &self.expected[place];
+        match expected.policy(setting) {
+            None | Some(SlowSubscriber::Close) => false,
+            Some(SlowSubscriber::Skip | SlowSubscriber::DropOldest) => true,
+            Some(SlowSubscriber::Latest) => match expected.origin {
+                // Only for a later one of the topic.
+                Origin::Published(_) => self.expected[place + 1..].iter().any(|later| later.origin == expected.origin),
+                Origin::Answer | Origin::Sent => true,
+            },
         }
     }
 
@@ -282,6 +322,14 @@ impl Ledger {
         self.count("drained");
     }
 
+    pub(super) fn missed(&mut self, client: usize, count: u64) {
+        let record = &mut self.records[client];
+        assert_eq!(record.app_view, AppView::Open, "client {client}: told of missed messages after the close");
+        assert_ne!(count, 0, "client {client} missed nothing");
+        record.told_missed += count;
+        self.count("told of missed messages");
+    }
+
     /// Checks that no timer of a client is overdue.
     fn check_timers(&self, client: usize, now: Time) {
         let record = &self.records[client];
@@ -307,7 +355,7 @@ impl Ledger {
 
     /// Records that a worker executes a publication.
     pub(super) fn publish(&mut self, worker: u16, topic: &str, payload: &[u8], except: Option<usize>) {
-        let payload: Rc<[u8]> = payload.into();
+        let (payload, topic): (Rc<[u8]>, Rc<str>) = (payload.into(), topic.into());
         for (client, record) in self.records.iter_mut().enumerate() {
             let subscribed = || record.subscriptions.iter().any(|name| **name == *topic);
             if record.app_view == AppView::Open
@@ -315,7 +363,8 @@ impl Ledger {
                 && subscribed()
                 && except != Some(client)
             {
-                record.expected.push(Expected { payload: Rc::clone(&payload), unsolicited: true });
+                let origin = Origin::Published(Rc::clone(&topic));
+                record.expected.push(Expected { payload: Rc::clone(&payload), origin });
             }
         }
     }
@@ -324,7 +373,8 @@ impl Ledger {
     pub(super) fn send(&mut self, client: usize, payload: &[u8], unsolicited: bool) {
         let record = &mut self.records[client];
         if record.app_view == AppView::Open {
-            record.expected.push(Expected { payload: payload.into(), unsolicited });
+            let origin = if unsolicited { Origin::Sent } else { Origin::Answer };
+            record.expected.push(Expected { payload: payload.into(), origin });
         }
     }
 
@@ -373,7 +423,7 @@ impl Ledger {
                 self.arrived(worker, message.payload());
                 self.send_prepared(client, message, matches!(command, Command::Send(..)));
             }
-            Command::Subscribe(key, topic) => {
+            Command::Subscribe(key, topic, _) => {
                 if let Some(client) = self.client(worker, *key) {
                     self.subscribe(client, topic);
                 }
@@ -389,7 +439,7 @@ impl Ledger {
                     self.close(client, if may { *code } else { CloseCode::INTERNAL_ERROR });
                 }
             }
-            Command::Resume(_) => {}
+            Command::Resume(_) | Command::SetConfig(_) => {}
             #[cfg(feature = "tls")]
             Command::SetTls(_) => {}
             Command::Stop => {
@@ -452,24 +502,26 @@ impl Ledger {
 
     /// Checks a message that a client has got: it must be the next expected one.
     pub(super) fn got(&mut self, client: usize, payload: &[u8]) {
-        let skips = self.setting.config.slow_subscriber == SlowSubscriber::Skip;
+        let setting = Rc::clone(&self.setting);
         let record = &mut self.records[client];
-        let mut skipped = 0;
+        let mut skipped = BTreeMap::new();
         loop {
             let Some(expected) = record.expected.get(record.settled) else {
                 panic!("client {client} got a message that is unexpected, repeated or too late: {}", excerpt(payload));
             };
+            let place = record.settled;
             record.settled += 1;
             if *expected.payload == *payload {
                 break;
             }
             let (wanted, got) = (excerpt(&expected.payload), excerpt(payload));
-            assert!(skips && expected.unsolicited, "client {client} got {got} instead of {wanted}");
-            skipped += 1;
+            assert!(record.may_miss(place, &setting), "client {client} got {got} instead of {wanted}");
+            *skipped.entry(format!("{:?}", expected.policy(&setting))).or_insert(0) += 1;
         }
-        if skipped > 0 {
+        record.missed += skipped.values().sum::<u64>();
+        for policy in skipped.into_keys() {
             assert_ne!(self.setting.profile, Profile::Calm, "client {client} missed messages without a reason");
-            self.count("skipped for a slow subscriber");
+            self.count(&format!("missed by {policy}"));
         }
     }
 
@@ -526,8 +578,8 @@ impl Ledger {
                 (stalled && !record.is_well_behaved(), "its messages went on")
             }
             End::TooSlow => {
-                let closes = config.slow_subscriber == SlowSubscriber::Close;
-                (closes && self.setting.profile != Profile::Calm, "it was not too slow")
+                let closes = |expected: &Expected| expected.policy(&self.setting) == Some(SlowSubscriber::Close);
+                (record.expected.iter().any(closes) && self.setting.profile != Profile::Calm, "it was not too slow")
             }
             End::Overloaded => (self.setting.profile == Profile::Memory, "there was room"),
             End::Terminated => (record.app_view == AppView::Terminated, "the app did not"),
@@ -613,10 +665,12 @@ impl Ledger {
             assert!(record.got_close.is_some(), "client {client} got no Close frame: {end}");
         }
         if undisturbed && matches!(end, End::Closed { .. }) {
-            let skips = self.setting.config.slow_subscriber == SlowSubscriber::Skip;
-            let missed = record.expected[record.settled..].iter().find(|expected| !(skips && expected.unsolicited));
-            let missed = missed.map(|expected| excerpt(&expected.payload));
+            let rest = record.settled..record.expected.len();
+            let missed = rest.clone().find(|place| !record.may_miss(*place, &self.setting));
+            let missed = missed.map(|place| excerpt(&record.expected[place].payload));
             assert_eq!(missed, None, "client {client} missed a message before the Close: {end}");
+            let missed = record.missed + rest.len() as u64;
+            assert!(record.told_missed <= missed, "client {client} missed {missed}, its app knows of more");
             if matches!(end, End::Closed { by_us: false, .. }) {
                 assert_eq!(record.received, record.sent.len(), "client {client}: the app missed messages");
             }

@@ -84,6 +84,8 @@ pub(super) struct Setting {
     pub(super) profile: Profile,
     pub(super) workers: usize,
     pub(super) config: Config,
+    /// For each of [`TOPICS`], the policy that the app chooses; `None` if it leaves that to the configuration.
+    policies: [Option<SlowSubscriber>; TOPICS.len()],
     pub(super) capacity: Capacity,
     pub(super) faults: Faults,
     pub(super) mailbox_bytes: usize,
@@ -156,6 +158,13 @@ impl Setting {
         {
             config.deflate = Some(deflate(random)).filter(|_| random.chance(3, 4));
         }
+        let mut policies = [None; TOPICS.len()];
+        // From a generator of its own, so that older seeds keep their runs.
+        let mut own = random.clone();
+        if own.chance(1, 2) {
+            let choice = if profile == Profile::Calm { &POLICIES[..3] } else { &POLICIES };
+            policies = policies.map(|_| Some(choice[own.below(choice.len())]));
+        }
         let clients = 2 + random.below(9);
         if profile == Profile::Crowd && random.chance(1, 2) {
             config.max_connections_per_address = Some(1 + random.below(4));
@@ -170,6 +179,7 @@ impl Setting {
             profile,
             workers: config.workers,
             config,
+            policies,
             capacity,
             faults: Faults {
                 spurious: [0, 10, 50][random.below(3)],
@@ -187,6 +197,16 @@ impl Setting {
             has_pauses,
             pauses: if has_pauses { pauses(random) } else { Vec::new() },
         }
+    }
+
+    /// Returns the policy that the app chooses for a topic, if it does.
+    pub(super) fn chosen_policy(&self, topic: &str) -> Option<SlowSubscriber> {
+        TOPICS.iter().position(|name| *name == topic).and_then(|place| self.policies[place])
+    }
+
+    /// Returns the policy of a topic.
+    pub(super) fn policy(&self, topic: &str) -> SlowSubscriber {
+        self.chosen_policy(topic).unwrap_or(self.config.slow_subscriber)
     }
 
     /// Returns the compression that a client offers, if any.
@@ -289,3 +309,8 @@ fn deflate(random: &mut Random) -> DeflateConfig {
         max_unfinished: [0, 1, 16][random.below(3)],
     }
 }
+
+pub(super) const TOPICS: [&str; 3] = ["hall", "yard", "roof"];
+/// The last one also drops messages for a peer that is not slow, of one turn.
+const POLICIES: [SlowSubscriber; 4] =
+    [SlowSubscriber::Close, SlowSubscriber::Skip, SlowSubscriber::DropOldest, SlowSubscriber::Latest];

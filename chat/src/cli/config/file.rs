@@ -7,10 +7,7 @@ use std::{
 
 use toml::de::{DeTable, DeValue};
 
-use super::{
-    Setting, Source,
-    keys::{Key, Keys},
-};
+use super::keys::{Key, Keys, Setting, Source};
 
 /// Returns the file that is read if none is named, if it exists: in the user's folder of configuration.
 pub(crate) fn usual_file() -> Option<PathBuf> {

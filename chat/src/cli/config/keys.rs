@@ -1,10 +1,32 @@
 //! The keys of settings, from the options of a command.
 
-use std::error::Error as _;
+use std::{error::Error as _, fmt, path::PathBuf};
 
-use clap::{Arg, ArgAction, ArgMatches, Command, error::ContextKind};
+use clap::{Arg, ArgAction, ArgMatches, Command, error::ContextKind, parser::ValueSource};
 
-use super::is_given;
+/// Where a setting comes from, if not from the command line.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    File { file: PathBuf, line: usize },
+    Variable(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { file, line } => write!(f, "{}:{line}", file.display()),
+            Self::Variable(name) => f.write_str(name),
+        }
+    }
+}
+
+/// What a setting is set to.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    /// As on the command line. More than one only if the option is repeatable.
+    pub(crate) values: Vec<String>,
+    pub(crate) source: Source,
+}
 
 /// A setting: one option, or a pair such as `--guests` and `--no-guests`.
 #[derive(Clone, Debug)]
@@ -138,11 +160,7 @@ impl Keys {
     }
 
     /// Returns the settings that cannot be used with this one.
-    pub(super) fn conflicting<'a>(
-        &'a self,
-        name: &str,
-        setting: &super::Setting,
-    ) -> impl Iterator<Item = &'a str> + use<'a> {
+    pub(super) fn conflicting<'a>(&'a self, name: &str, setting: &Setting) -> impl Iterator<Item = &'a str> + use<'a> {
         let id = self.get(name).and_then(|key| Some(key.default_of(&setting.values)?.0.to_owned()));
         let own = name.to_owned();
         self.keys
@@ -176,6 +194,11 @@ impl Keys {
             None => "there is no such setting; switchboard config defaults prints all".to_owned(),
         }
     }
+}
+
+/// Returns whether an option is on the command line. A command without it has it not.
+pub(crate) fn is_given(matches: &ArgMatches, id: &str) -> bool {
+    matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
 }
 
 pub(super) const PREFIX: &str = "SWITCHBOARD_";

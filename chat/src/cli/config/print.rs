@@ -6,8 +6,8 @@ use clap::{Arg, ArgMatches, Command};
 use textwrap::WordSplitter;
 
 use super::{
-    Settings,
     keys::{Form, Key, Keys, TRUE},
+    settings::{Settings, needs_restart},
 };
 
 /// Returns a file of settings with a comment for each, all of them commented out.
@@ -27,6 +27,9 @@ pub(crate) fn print_defaults(serve: &Command) -> String {
         {
             let _ = writeln!(text, "# {line}");
         }
+        if needs_restart(&key.name) {
+            let _ = writeln!(text, "# (A change needs a restart.)");
+        }
         let _ = writeln!(text, "#{} = {}", key.name, default_of(key).unwrap_or_else(|| example_of(key, option)));
     }
     text
@@ -36,20 +39,27 @@ pub(crate) fn print_defaults(serve: &Command) -> String {
 pub(crate) fn print_settings(serve: &Command, settings: &Settings, given: &ArgMatches) -> String {
     let mut text = String::new();
     for key in Keys::of(serve).iter() {
-        let (value, source) = match (key.given_in(given), settings.get(&key.name)) {
-            (Some(values), _) => (as_toml(key, &values), "the command line".to_owned()),
-            (None, Some(setting)) => (as_toml(key, &setting.values), setting.source.to_string()),
-            (None, None) => match default_of(key) {
-                Some(default) => (default, "default".to_owned()),
-                None => {
-                    let _ = writeln!(text, "# {} is not set{}", key.name, no_default(key));
-                    continue;
-                }
-            },
+        let _ = match value_of(key, settings, given) {
+            Some((value, source)) => writeln!(text, "{} = {value} # {source}", key.name),
+            None => writeln!(text, "# {} is not set{}", key.name, no_default(key)),
         };
-        let _ = writeln!(text, "{} = {value} # {source}", key.name);
     }
     text
+}
+
+/// Returns the values of all settings as TOML; `None` for one that is not set.
+pub(crate) fn values(serve: &Command, settings: &Settings, given: &ArgMatches) -> Vec<(String, Option<String>)> {
+    let value_of = |key: &Key| value_of(key, settings, given).map(|(value, _)| value);
+    Keys::of(serve).iter().map(|key| (key.name.clone(), value_of(key))).collect()
+}
+
+/// Returns the value of a setting as TOML, and where it comes from; `None` if it is not set and has no fixed default.
+fn value_of(key: &Key, settings: &Settings, given: &ArgMatches) -> Option<(String, String)> {
+    Some(match (key.given_in(given), settings.get(&key.name)) {
+        (Some(values), _) => (as_toml(key, &values), "the command line".to_owned()),
+        (None, Some(setting)) => (as_toml(key, &setting.values), setting.source.to_string()),
+        (None, None) => (default_of(key)?, "default".to_owned()),
+    })
 }
 
 /// Returns the help of a setting, in one line. Of two options the one that turns it on has it.
@@ -122,4 +132,5 @@ const INTRODUCTION: &str = "\
 # environment, and that the file. The file is that of --config FILE or SWITCHBOARD_CONFIG, or
 # switchboard/switchboard.toml in the user's folder of configuration. Check it with
 # switchboard config check FILE; switchboard config show prints what is in force, and from where.
+# SIGHUP makes a running chat use it anew.
 ";

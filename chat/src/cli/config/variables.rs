@@ -2,10 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use super::{
-    Setting, Source,
-    keys::{Form, Key, Keys, PREFIX},
-};
+use super::keys::{Form, Key, Keys, PREFIX, Setting, Source};
 
 /// What the environment says.
 #[derive(Debug, Default)]

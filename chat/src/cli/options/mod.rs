@@ -35,11 +35,30 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the chat, with its page at / and its WebSocket at /ws (the default command)
+    #[command(visible_alias = "start")]
     Serve(Box<ServeOptions>),
     /// Check and print the settings of serve: from a file, the environment and the command line
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+    /// Stop the chat that runs: clients are told, and get a moment to answer
+    Stop {
+        /// Return when it has ended
+        #[arg(long)]
+        wait: bool,
+        #[command(flatten)]
+        data: DataOption,
+    },
+    /// Make the chat that runs use its file of settings and its certificates anew, as SIGHUP does
+    Reload(DataOption),
+    /// Print what the chat that runs says about itself: version, process, addresses, connections, certificates
+    Infos {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        data: DataOption,
     },
     /// Add and change accounts of the chat, also while it runs
     User(UserOptions),

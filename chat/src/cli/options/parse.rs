@@ -6,7 +6,7 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, error::ErrorKin
 
 use super::{
     super::config::{self, Settings, is_given},
-    Cli, Command, ConfigCommand,
+    Cli, Command, ConfigCommand, ServeOptions,
 };
 
 /// Why the program does not begin.
@@ -16,6 +16,16 @@ pub(crate) enum UsageError {
     Options(clap::Error),
     /// A line about the settings of the file or of the environment.
     Settings(String),
+}
+
+impl UsageError {
+    /// Returns the error as one line.
+    pub(crate) fn line(&self) -> String {
+        match self {
+            Self::Options(error) => in_one_line(error),
+            Self::Settings(line) => line.clone(),
+        }
+    }
 }
 
 impl From<clap::Error> for UsageError {
@@ -39,6 +49,18 @@ impl Cli {
             settings.remove("data");
         }
         Self::parse(&arguments, &given, &path, settings)
+    }
+
+    /// Parses the command line again, with the settings as they are now. Only for a program that serves the chat.
+    ///
+    /// # Errors
+    /// As [`from_command_line`](Self::from_command_line).
+    pub(crate) fn serve_options_again() -> Result<ServeOptions, UsageError> {
+        let Self { command, serve } = Self::from_command_line()?;
+        Ok(match command {
+            Some(Command::Serve(options)) => *options,
+            _ => serve,
+        })
     }
 
     /// Checks a file of settings as if nothing else set anything. Returns their number.
@@ -83,14 +105,30 @@ impl Cli {
                 | Command::Backup { .. }
                 | Command::Check { .. }
                 | Command::Connect(_)
+                | Command::Stop { .. }
+                | Command::Reload(_)
+                | Command::Infos { .. }
                 | Command::Config { command: ConfigCommand::Check { .. } | ConfigCommand::Defaults },
             ) => Ok(()),
         };
+        if let Some(options) = cli.serve_options() {
+            options.values = config::values(&serve_command(), &settings, matches_at(given, path));
+            options.file = settings.file().map(Into::into);
+        }
         checked.map_err(|what| Self::command().error(ErrorKind::MissingRequiredArgument, what))?;
         if let Some(Command::Config { command: ConfigCommand::Show { text, .. } }) = &mut cli.command {
             *text = config::print_settings(&serve_command(), &settings, matches_at(given, path));
         }
         Ok(cli)
+    }
+
+    /// Returns the options of the chat, if it is served.
+    fn serve_options(&mut self) -> Option<&mut ServeOptions> {
+        match &mut self.command {
+            None => Some(&mut self.serve),
+            Some(Command::Serve(options)) => Some(options),
+            Some(_) => None,
+        }
     }
 
     /// Moves `--data`, which may be before the command or after it. All other options of a command are after it.
@@ -122,7 +160,11 @@ impl Command {
                 Some(&mut options.chat.data)
             }
             Self::User(options) => Some(&mut options.data),
-            Self::Backup { data, .. } | Self::Check { data, .. } => Some(&mut data.data),
+            Self::Backup { data, .. }
+            | Self::Check { data, .. }
+            | Self::Stop { data, .. }
+            | Self::Reload(data)
+            | Self::Infos { data, .. } => Some(&mut data.data),
             Self::Connect(_) | Self::Echo(_) | Self::Broadcast { .. } | Self::Config { .. } => None,
         }
     }
@@ -168,6 +210,22 @@ fn change_at(
         [] => change(command),
         [name, below @ ..] => command.mut_subcommand(name, |command| change_at(command, below, change)),
     }
+}
+
+/// Formats an error of the command line as one line, without the usage, and with the help to look at.
+fn in_one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    // The usage line begins with the command that was meant, such as "Usage: switchboard user add [OPTIONS] <NAME>".
+    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: ")).unwrap_or("switchboard");
+    let command: Vec<_> = usage.split(' ').take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
+    let see = format!("see {} --help", command.join(" "));
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return format!("a subcommand is missing; {see}");
+    }
+    let is_extra = |line: &&str| ["Usage:", "For more", "switchboard "].iter().any(|start| line.starts_with(start));
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_extra(line));
+    let problem = lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").replace(" tip: ", "; ");
+    format!("{problem}; {see}")
 }
 
 const SERVE: &str = "serve";

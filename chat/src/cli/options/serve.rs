@@ -5,10 +5,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 use switchboard::{Config, IpNet, Limits};
-use switchboard_chat::{ChatConfig, ChatService, Origin, Rate};
+use switchboard_chat::{ChatConfig, ChatService, Data, Origin, Rate};
 
 use super::{
-    super::{hsts::Policy, redirect::Redirect, values},
+    super::{config::needs_restart, hsts::Policy, redirect::Redirect, tls::reload::Source, values},
     data::DataOption,
     server::Options,
 };
@@ -23,20 +23,29 @@ pub(crate) struct ServeOptions {
     #[command(flatten)]
     pub(crate) options: Options,
     #[command(flatten)]
-    pub(super) chat: ChatOptions,
+    pub(crate) chat: ChatOptions,
     #[command(flatten)]
     plain: RedirectOptions,
     #[command(flatten)]
     limits: LimitOptions,
+    /// All settings, as TOML.
+    #[arg(skip)]
+    pub(super) values: Vec<(String, Option<String>)>,
+    /// The file of settings, if there is one.
+    #[arg(skip)]
+    pub(crate) file: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Chat")]
-pub(super) struct ChatOptions {
+pub(crate) struct ChatOptions {
     /// Folder for accounts, rooms and messages, or :memory: to keep nothing after the program ends [default: the folder
     /// switchboard in the user's data directory]
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
+    /// File to write the number of the process to, once the chat listens; removed when it ends
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pid_file: Option<PathBuf>,
     /// Public URL of the chat, such as https://chat.example; with https, its cookies are Secure [default: none;
     /// browsers can use localhost or an IP address]
     #[arg(long, value_name = "ORIGIN", value_parser = values::public_url)]
@@ -137,6 +146,42 @@ impl ServeOptions {
         config
     }
 
+    /// Returns the keys of the settings that are others in `new`.
+    pub(crate) fn changed(&self, new: &Self) -> Vec<String> {
+        let both = self.values.iter().zip(&new.values);
+        both.filter(|(old, new)| old != new).map(|(_, (key, _))| key.clone()).collect()
+    }
+
+    /// Takes from `old` what cannot be replaced while the chat runs.
+    ///
+    /// # Errors
+    /// TLS would begin or end.
+    pub(crate) fn keep_fixed(&mut self, old: &Self) -> Result<(), String> {
+        if self.options.tls.is_on() != old.options.tls.is_on() {
+            return Err("TLS begins or ends only with a restart".to_owned());
+        }
+        self.options.listen.clone_from(&old.options.listen);
+        self.options.workers = old.options.workers;
+        self.options.max_memory = old.options.max_memory;
+        self.chat.data.clone_from(&old.chat.data);
+        self.chat.public_url.clone_from(&old.chat.public_url);
+        for ((key, value), (_, old)) in self.values.iter_mut().zip(&old.values) {
+            if needs_restart(key) {
+                value.clone_from(old);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns where the certificates are, if there are any. The program's own one is in the folder of the data.
+    pub(crate) fn certificates(&self) -> Option<Source> {
+        let kept = match DataOption::in_folder(self.chat.data.clone()).location() {
+            Ok(Data::Folder(folder)) => Some(folder.join(SELF_SIGNED_FILE)),
+            Ok(Data::Memory) | Err(_) => None,
+        };
+        self.options.tls.source(&self.options.listen, kept)
+    }
+
     /// Returns what is wrong with the options together.
     pub(super) fn check(&self) -> Result<(), String> {
         self.options.check_common()?;
@@ -218,5 +263,7 @@ impl ServeOptions {
     }
 }
 
+/// The file in the data folder for the certificate of `--tls-self-signed`.
+const SELF_SIGNED_FILE: &str = "self-signed.pem";
 /// One of so many bytes of the memory for clients is for events that the chat has not handled.
 const EVENT_SHARE: usize = 4;

@@ -8,7 +8,7 @@ use switchboard::{Config, DeflateConfig, HeadLimits, Limits};
 use switchboard_chat::Origin;
 
 use super::{
-    super::{hsts::Policy, memory, values},
+    super::{hsts::Policy, memory, tls::reload::Source, values},
     deadlines::Deadlines,
     tls::TlsOptions,
 };
@@ -116,6 +116,11 @@ impl Options {
     /// Returns when to send Strict-Transport-Security: for all names.
     pub(crate) fn hsts_policy(&self) -> Option<Policy> {
         self.tls.hsts.map(|seconds| Policy { seconds, url: None })
+    }
+
+    /// Returns where the certificates are, if there are any. One of the program's making is not kept.
+    pub(crate) fn certificates(&self) -> Option<Source> {
+        self.tls.source(&self.listen, None)
     }
 
     fn workers(&self) -> usize {

@@ -1,7 +1,10 @@
 //! Replacing certificates while the program runs: at a signal, and when their files have changed.
 
 use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -24,6 +27,8 @@ pub(crate) enum Source {
 pub(crate) struct Reloader {
     source: Source,
     in_use: Loaded,
+    /// The certificates in use, for people.
+    lines: Arc<Mutex<Vec<String>>>,
     /// The files that are in use, or that were refused.
     handled: Seen,
     /// The files when they were last looked at.
@@ -54,7 +59,8 @@ impl Source {
     pub(crate) fn load_first(mut self, now: SystemTime) -> Result<Reloader, String> {
         let contents = self.read()?;
         let (in_use, seen) = (self.load(&contents, now)?, Ok(contents.hash()));
-        Ok(Reloader { source: self, in_use, handled: seen.clone(), last: seen })
+        let lines = Arc::new(Mutex::new(lines_of(&in_use)));
+        Ok(Reloader { source: self, in_use, lines, handled: seen.clone(), last: seen })
     }
 
     fn read(&self) -> Result<Contents, String> {
@@ -83,6 +89,11 @@ impl Reloader {
         &self.in_use
     }
 
+    /// Returns the certificates in use, for people, as they are at any time.
+    pub(crate) fn lines(&self) -> Arc<Mutex<Vec<String>>> {
+        Arc::clone(&self.lines)
+    }
+
     /// Looks at the files. A change counts once two looks have found the same: until then somebody may be writing them,
     /// and a chain of which a part is missing cannot be told from a whole one. If `at_once`, the files are used as they
     /// are, also if they are the same as before.
@@ -102,15 +113,16 @@ impl Reloader {
         match contents.and_then(|contents| self.source.load(&contents, now)) {
             Ok(loaded) => {
                 self.in_use = loaded;
+                *self.lines.lock().unwrap_or_else(PoisonError::into_inner) = lines_of(&self.in_use);
                 Look::Replaced(self.in_use.config.clone())
             }
             Err(why) => Look::Refused(why),
         }
     }
 
-    /// Looks at the files once a minute, and whenever a signal arrives, until the sender of signals is gone. Gives new
-    /// certificates to the server.
-    pub(crate) fn run(mut self, signals: &Receiver<()>, remote: &Remote) {
+    /// Looks at the files once a minute, and whenever it is told to, until the sender is gone. Gives new certificates to
+    /// the server. May be told of other files; those in use remain if the others cannot be used.
+    pub(crate) fn run(mut self, wishes: &Receiver<Option<Source>>, remote: &Remote) {
         let mut wait = PERIOD;
         let mut warned: Option<Instant> = None;
         loop {
@@ -118,8 +130,12 @@ impl Reloader {
                 self.warn_of_expiry(SystemTime::now());
                 warned = Some(Instant::now());
             }
-            let at_once = match signals.recv_timeout(wait) {
-                Ok(()) => true,
+            let mut before = None;
+            let at_once = match wishes.recv_timeout(wait) {
+                Ok(source) => {
+                    before = source.map(|source| std::mem::replace(&mut self.source, source));
+                    true
+                }
                 Err(RecvTimeoutError::Timeout) => false,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
@@ -133,6 +149,9 @@ impl Reloader {
                     warned = None;
                 }
                 Look::Refused(why) => {
+                    if let Some(before) = before {
+                        self.source = before;
+                    }
                     log::error!("the certificates are not replaced, those in use remain: {why}");
                 }
             }
@@ -141,8 +160,8 @@ impl Reloader {
 
     /// Logs the certificates in use, and keys that everybody can read.
     pub(crate) fn log_certificates(&self) {
-        for (file, certificate) in &self.in_use.certificates {
-            log::info!("TLS: {file}, {certificate}");
+        for line in lines_of(&self.in_use) {
+            log::info!("TLS: {line}");
         }
         if let Source::Files(files) = &self.source {
             for key in files.exposed_keys() {
@@ -159,6 +178,10 @@ impl Reloader {
             }
         }
     }
+}
+
+fn lines_of(loaded: &Loaded) -> Vec<String> {
+    loaded.certificates.iter().map(|(file, certificate)| format!("{file}, {certificate}")).collect()
 }
 
 /// The time between two looks at the files.

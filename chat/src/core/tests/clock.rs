@@ -57,7 +57,7 @@ fn restart(chat: &mut TestChat, off: Duration) {
 /// Replaces the server by a new process over the same data.
 fn start_after_crash(chat: &mut TestChat, off: Duration) {
     let store = std::mem::replace(&mut chat.state.store, Store::open(&Data::Memory).unwrap());
-    chat.state = State::new(store, Arc::clone(&chat.state.config));
+    chat.state = State::new(store, chat.state.next_config.clone());
     // The monotonic clock does not run while the computer is off.
     chat.now.wall += u64::try_from(off.as_millis()).unwrap();
     chat.advance(Duration::ZERO);

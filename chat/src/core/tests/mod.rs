@@ -41,6 +41,7 @@ use super::{
     super::{
         ChatConfig, Data, Name,
         backlog::{Backlog, EventMemory},
+        config::SharedConfig,
         device::DeviceKey,
         front::Front,
         interface::{
@@ -150,7 +151,7 @@ impl TestChat {
     /// Starts a chat over these data.
     fn start(store: Store, config: ChatConfig) -> Self {
         let (sender, commands) = command_queue(1 << 20);
-        let state = State::new(store, Arc::new(config));
+        let state = State::new(store, SharedConfig::new(config));
         let delivery = JsonDelivery::<RecordedTransport>::default();
         let core = CoreHandle::over(sender, Arc::clone(&delivery.0.callbacks));
         let now = Now { wall: 1_800_000_000_000, instant: Instant::now() };

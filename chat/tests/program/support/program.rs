@@ -40,9 +40,14 @@ pub(crate) fn start(arguments: &[&str]) -> Program {
 
 /// Starts the program with these arguments on a free port, with its log in a file.
 pub(crate) fn start_with_log(arguments: &[&str], log: &Path) -> Program {
+    start_with_warnings(&[arguments, &["-v"]].concat(), log)
+}
+
+/// The same, with no more in the log than the arguments say.
+pub(crate) fn start_with_warnings(arguments: &[&str], log: &Path) -> Program {
     let mut command = Command::new("sh");
     let script = format!("exec \"$0\" \"$@\" 2>>'{}'", log.display());
-    command.args(["-c", &script, PATH]).args(arguments).args(["--listen", "127.0.0.1:0", "-v"]);
+    command.args(["-c", &script, PATH]).args(arguments).args(["--listen", "127.0.0.1:0"]);
     start_command(&mut command)
 }
 
