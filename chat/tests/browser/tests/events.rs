@@ -183,6 +183,15 @@ fn the_page_reconnects_and_a_bounded_queue_waits() {
     let address = served.address;
     let page = connected(&browser, &served);
     run(&page, "globalThis.lost = events.emitWithAck('never').catch(({ code }) => code)");
+    // An event of the server, which is answered too late.
+    run(
+        &page,
+        "globalThis.asked = []; globalThis.answers = [];
+         events.on('asked', (answer) => asked.push(answer));
+         events.on('slow', () => new Promise((resolve) => answers.push(resolve)));
+         events.emit('ask', 'slow');",
+    );
+    page.wait_for_value("answers.length", 1);
     drop(served);
     page.wait_for("states.includes('waiting')");
     assert_eq!(page.evaluate("lost"), "disconnected");
@@ -192,15 +201,21 @@ fn the_page_reconnects_and_a_bounded_queue_waits() {
          events.on('told', () => got.push('told'));
          globalThis.sent = Array.from({ length: 97 }, () => events.emit('tell'));
          globalThis.late = events.emitWithAck('double', 1, { timeout: 20 }).catch(({ code }) => code);
-         globalThis.answers = [1, 2, 3].map((n) => events.emitWithAck('double', n).catch(({ code }) => code))",
+         globalThis.doubles = [1, 2, 3].map((n) => events.emitWithAck('double', n).catch(({ code }) => code))",
     );
     // 101 events: the last one had no room. One that has waited too long makes room.
     assert_eq!(page.evaluate("sent.every(Boolean) && late"), "timeout");
-    assert_eq!(page.evaluate("answers[2]"), "full");
+    assert_eq!(page.evaluate("doubles[2]"), "full");
     assert_eq!(page.evaluate("[events.emit('tell'), events.emit('tell')]"), json!([true, false]));
     let _served = start_at(address);
-    assert_eq!(page.evaluate("Promise.all(answers)"), json!([2, 4, "full"]));
+    assert_eq!(page.evaluate("Promise.all(doubles)"), json!([2, 4, "full"]));
     page.wait_for_value("got.length", 98);
+
+    // The next server counts its events from one again: the late answer is not that of its event.
+    run(&page, "events.emit('ask', 'slow');");
+    page.wait_for_value("answers.length", 2);
+    run(&page, "answers[0]('late'); setTimeout(answers[1], 0, 'in time');");
+    page.wait_for_value("asked", json!(["\"in time\""]));
 
     // A reason that remains ends it, until `connect`.
     run(&page, "states.length = 0; events.emit('end', 4000)");
