@@ -22,7 +22,7 @@ use crate::{
     Responder, Running, Server, StaticFiles, Verdict,
 };
 #[cfg(feature = "testing")]
-use crate::{Config, testing::TestServer};
+use crate::testing::TestServer;
 
 type Handler<S, P> = Box<
     dyn for<'m> Fn(&mut Socket<'_, S, P>, &<P as Parser>::Data<'m>, Option<u64>) -> Result<(), Malformed> + Send + Sync,
