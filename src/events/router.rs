@@ -17,12 +17,12 @@ use super::{
     scripts::scripts,
     socket::{EVERYONE, NotAcknowledged, Peer},
 };
+#[cfg(feature = "testing")]
+use crate::testing::TestServer;
 use crate::{
     App, CloseCode, Config, ConnectionId, Context, End, Handshake, Message, OriginPolicy, Rejection, Remote, Request,
     Responder, Running, Server, StaticFiles, Verdict,
 };
-#[cfg(feature = "testing")]
-use crate::testing::TestServer;
 
 type Handler<S, P> = Box<
     dyn for<'m> Fn(&mut Socket<'_, S, P>, &<P as Parser>::Data<'m>, Option<u64>) -> Result<(), Malformed> + Send + Sync,
