@@ -218,8 +218,8 @@ pub use server::testing;
 #[cfg(feature = "server")]
 pub use server::{
     Acceptance, App, Batch, BindError, Config, ConnectionId, Context, End, Handshake, InvalidConnectionId, Remote,
-    Request, Responder, Response, ResponseBody, Running, Server, SlowSubscriber, Stopper, TaskPool, TaskPoolFull,
-    TooManyTimers, Verdict, WorkerContext, client_address, exit_on_panic, raise_descriptor_limit,
+    Request, Responder, Response, ResponseBody, Running, Server, SlowSubscriber, StaticFiles, Stopper, TaskPool,
+    TaskPoolFull, TooManyTimers, Verdict, WorkerContext, client_address, exit_on_panic, raise_descriptor_limit,
 };
 #[cfg(feature = "std")]
 pub use url::{UrlError, WebSocketUrl};

@@ -58,7 +58,7 @@ fn each_public_type_has_the_traits_of_its_kind() {
             OwnedCloseFrame, Rejection, RequestHead, Response, ResponseHead, TlsErrorKind, WebSocketUrl;
         // Handles and configurations, of which a clone stands for the same.
         is_shared: Backoff, Broadcast, Certificate, ClientBuilder, Config, Deflate, Echo, Emitter, Escaped<'_>,
-            Keepalive, MaskedByKeys, Prepared, ReconnectingHandle, Remote, Stopper, TaskPool, TlsConfig, Waker;
+            Keepalive, MaskedByKeys, Prepared, ReconnectingHandle, Remote, StaticFiles, Stopper, TaskPool, TlsConfig, Waker;
         // States of one connection, or of the server.
         is_state: Batch, BodyReader, ClientHandshake, Connection, Driver, Established, Events<'_, '_>,
             FixedOutput<'_>, Handshake<'_>, Incoming<'_, '_>, MembersOfRoom<'_>, Outgoing<'_>, RandomKeys, Receiver,

@@ -25,7 +25,7 @@
  * Messages from before the user joined are not reported: request `history`. The client
  * adds these events:
  *
- * - `state`, `{state, …}`: the state of the connection, see `Connection.status`;
+ * - `state`, `{state, …}`: the state of the connection, see `Connection.status` and `connectionToChat`;
  * - `conversations`, `{more}`: whether there are older conversations to request, see
  *   `moreConversations`; comes after each `welcome` too;
  * - `blocks`, `{names, more}`: blocked users whom the `welcome` lacks, and whether more of them follow;
@@ -38,14 +38,16 @@
  * | file | contents |
  * |---|---|
  * | `client/account.js` | sign-in and session, over HTTP |
- * | `client/connection.js` | one connection that reconnects |
+ * | `client/connection.js` | one connection that reconnects, with any events |
+ * | `client/chat_connection.js` | the same with the chat's events |
  * | `client/room_sync.js` | catch-up: each message once and in order |
  * | `client/outbox.js` | messages that are not acknowledged yet |
  * | `client/error.js` | `ChatError` |
  */
 
 import { Account } from './client/account.js';
-import { Connection } from './client/connection.js';
+import { connectionToChat } from './client/chat_connection.js';
+import { Handlers } from './client/connection.js';
 import { RoomSync } from './client/room_sync.js';
 import { Outbox } from './client/outbox.js';
 
@@ -60,7 +62,7 @@ export class Client {
   #connection;
   #outbox;
   #sync;
-  #handlers = new Map();
+  #handlers = new Handlers();
   #you = null;
   #older = null; // where the list of the user's conversations continues, null if it is complete
   #connectionCount = 0; // counts connections, to stop work that an earlier one began
@@ -78,7 +80,7 @@ export class Client {
 
     const request = (event, data) => this.#request(event, data);
     this.#account = new Account(base);
-    this.#connection = new Connection({
+    this.#connection = connectionToChat({
       url,
       token,
       times,
@@ -139,9 +141,7 @@ export class Client {
 
   /** Calls `handler(data)` for each such event. Returns a function that removes the handler. */
   on(event, handler) {
-    const handlers = this.#handlers.get(event) ?? new Set();
-    this.#handlers.set(event, handlers.add(handler));
-    return () => handlers.delete(handler);
+    return this.#handlers.on(event, handler);
   }
 
   get status() {
@@ -264,12 +264,6 @@ export class Client {
   }
 
   #dispatch(event, data) {
-    for (const handler of this.#handlers.get(event) ?? []) {
-      try {
-        handler(data);
-      } catch (error) {
-        queueMicrotask(() => { throw error; }); // Reported, without stopping the other handlers.
-      }
-    }
+    this.#handlers.call(event, data);
   }
 }

@@ -2,7 +2,10 @@
 
 use std::{convert::Infallible, io};
 
-use switchboard::{App, Config, Context, Handshake, Message, OriginPolicy, Running, Server, Verdict};
+use switchboard::apps::page;
+use switchboard::{
+    App, Config, Context, Handshake, Message, OriginPolicy, Request, Responder, Running, Server, Verdict,
+};
 
 struct Others;
 
@@ -12,6 +15,10 @@ impl App for Others {
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<()>) {
         OriginPolicy::Any.judge(handshake, verdict, ());
+    }
+
+    fn request(&mut self, request: &Request<'_>, responder: Responder) {
+        responder.send(page("Each message goes to all others.").respond(request));
     }
 
     fn opened(&mut self, _: &mut (), context: &mut Context<'_>) {

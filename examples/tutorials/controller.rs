@@ -3,7 +3,6 @@
 use std::io;
 
 use switchboard::events::{JsonArrays, Router, Socket};
-use switchboard::{Config, OriginPolicy, Server};
 
 struct ChatController;
 
@@ -15,10 +14,12 @@ impl ChatController {
 }
 
 pub(crate) fn router() -> Router {
-    Router::new(JsonArrays).origins(OriginPolicy::Any).on("chat", ChatController::chat)
+    Router::new(JsonArrays)
+        .file("/", include_str!("page/controller.html"))
+        .file("/page.js", include_str!("page/page.js"))
+        .on("chat", ChatController::chat)
 }
 
 fn main() -> io::Result<()> {
-    let server = Server::bind(([127, 0, 0, 1], 8080).into(), Config::default())?;
-    router().start(server)?.0.join()
+    router().run(([127, 0, 0, 1], 8080).into())
 }

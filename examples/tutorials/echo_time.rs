@@ -2,7 +2,10 @@
 
 use std::{convert::Infallible, io, time::SystemTime};
 
-use switchboard::{App, Config, Context, Handshake, Message, OriginPolicy, Running, Server, Verdict};
+use switchboard::apps::page;
+use switchboard::{
+    App, Config, Context, Handshake, Message, OriginPolicy, Request, Responder, Running, Server, Verdict,
+};
 
 struct EchoTime;
 
@@ -12,6 +15,10 @@ impl App for EchoTime {
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<()>) {
         OriginPolicy::Any.judge(handshake, verdict, ());
+    }
+
+    fn request(&mut self, request: &Request<'_>, responder: Responder) {
+        responder.send(page("Each text comes back with the time.").respond(request));
     }
 
     fn message(&mut self, _: &mut (), message: Message<'_>, context: &mut Context<'_>) {

@@ -3,11 +3,11 @@
 use std::io;
 
 use switchboard::events::{JsonArrays, Router};
-use switchboard::{Config, OriginPolicy, Server};
 
 pub(crate) fn router() -> Router {
     Router::new(JsonArrays)
-        .origins(OriginPolicy::Any)
+        .file("/", include_str!("page/event_rooms.html"))
+        .file("/page.js", include_str!("page/page.js"))
         .on_connect(|socket| socket.emit("welcome", "join a room"))
         .on("join", |socket, room: String| socket.join(&room))
         .on("say", |socket, (room, text): (String, String)| {
@@ -17,6 +17,5 @@ pub(crate) fn router() -> Router {
 }
 
 fn main() -> io::Result<()> {
-    let server = Server::bind(([127, 0, 0, 1], 8080).into(), Config::default())?;
-    router().start(server)?.0.join()
+    router().run(([127, 0, 0, 1], 8080).into())
 }

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use switchboard::Rejection;
 use switchboard::events::{JsonArrays, Router};
-use switchboard::{Config, OriginPolicy, Rejection, Server};
 
 pub(crate) struct Login {
     name: &'static str,
@@ -21,7 +21,8 @@ pub(crate) fn router(idle: Duration) -> Router<Login> {
         let name = handshake.request.query().and_then(user_of).ok_or_else(|| Rejection::new(401))?;
         Ok(Login { name, latest: Instant::now() })
     })
-    .origins(OriginPolicy::Any)
+    .file("/", include_str!("page/login.html"))
+    .file("/page.js", include_str!("page/page.js"))
     .before(move |socket, event| {
         let login = socket.state();
         if event != "login" && login.latest.elapsed() >= idle {
@@ -35,6 +36,5 @@ pub(crate) fn router(idle: Duration) -> Router<Login> {
 }
 
 fn main() -> io::Result<()> {
-    let server = Server::bind(([127, 0, 0, 1], 8080).into(), Config::default())?;
-    router(Duration::from_secs(15 * 60)).start(server)?.0.join()
+    router(Duration::from_secs(15 * 60)).run(([127, 0, 0, 1], 8080).into())
 }

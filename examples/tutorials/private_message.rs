@@ -2,7 +2,10 @@
 
 use std::{convert::Infallible, io, sync::atomic::AtomicU64, sync::atomic::Ordering::Relaxed};
 
-use switchboard::{App, Config, Context, Handshake, Message, OriginPolicy, Running, Server, Verdict};
+use switchboard::apps::page;
+use switchboard::{
+    App, Config, Context, Handshake, Message, OriginPolicy, Request, Responder, Running, Server, Verdict,
+};
 
 struct Private;
 
@@ -14,6 +17,10 @@ impl App for Private {
 
     fn accept(&mut self, handshake: &Handshake<'_>, verdict: Verdict<u64>) {
         OriginPolicy::Any.judge(handshake, verdict, LATEST.fetch_add(1, Relaxed) + 1);
+    }
+
+    fn request(&mut self, request: &Request<'_>, responder: Responder) {
+        responder.send(page("3 hello goes to number 3 alone.").respond(request));
     }
 
     fn opened(&mut self, number: &mut u64, context: &mut Context<'_>) {

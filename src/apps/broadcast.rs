@@ -8,8 +8,8 @@ use std::{
     },
 };
 
-use super::page;
-use crate::{App, Context, Handshake, Message, OriginPolicy, Request, Responder, Verdict};
+use super::page::page;
+use crate::{App, Context, Handshake, Message, OriginPolicy, Request, Responder, StaticFiles, Verdict};
 
 /// The connections that receive a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,13 +34,19 @@ pub struct Broadcast {
     origins: OriginPolicy,
     /// How many have connected.
     connections: Arc<AtomicU64>,
+    page: Arc<StaticFiles>,
 }
 
 impl Broadcast {
     /// Creates a broadcast to this audience that accepts connections from pages of these origins.
     #[must_use]
     pub fn new(audience: Audience, origins: OriginPolicy) -> Self {
-        Self { audience, origins, connections: Arc::default() }
+        let to = match audience {
+            Audience::All => "all connections",
+            Audience::Others => "all other connections",
+        };
+        let about = format!("Each message goes to {to}. A text begins with the number of its sender's connection.");
+        Self { audience, origins, connections: Arc::default(), page: Arc::new(page(&about)) }
     }
 }
 
@@ -55,15 +61,7 @@ impl App for Broadcast {
     }
 
     fn request(&mut self, request: &Request<'_>, responder: Responder) {
-        let about = match self.audience {
-            Audience::All => {
-                "Each message goes to all connections. A text begins with the number of its sender's connection."
-            }
-            Audience::Others => {
-                "Each message goes to all other connections. A text begins with the number of its sender's connection."
-            }
-        };
-        page::respond(request, responder, about);
+        responder.send(self.page.respond(request));
     }
 
     fn opened(&mut self, _: &mut Self::Peer, context: &mut Context<'_>) {

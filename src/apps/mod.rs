@@ -18,3 +18,4 @@ mod page;
 
 pub use broadcast::{Audience, Broadcast};
 pub use echo::Echo;
+pub use page::page;

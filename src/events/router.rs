@@ -1,8 +1,10 @@
 //! The handlers of a server of events, and the app that calls them.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     fmt, io,
+    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -12,14 +14,15 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Ack, Emitter, FromPeer, JsonArrays, Malformed, Parser, Socket,
     emitter::Told,
+    scripts::scripts,
     socket::{EVERYONE, NotAcknowledged, Peer},
 };
-use crate::{
-    App, CloseCode, ConnectionId, Context, End, Handshake, Message, OriginPolicy, Rejection, Remote, Request,
-    Responder, Response, Running, Server, Verdict,
-};
 #[cfg(feature = "testing")]
-use crate::{Config, testing::TestServer};
+use crate::testing::TestServer;
+use crate::{
+    App, CloseCode, Config, ConnectionId, Context, End, Handshake, Message, OriginPolicy, Rejection, Remote, Request,
+    Responder, Running, Server, StaticFiles, Verdict,
+};
 
 type Handler<S, P> = Box<
     dyn for<'m> Fn(&mut Socket<'_, S, P>, &<P as Parser>::Data<'m>, Option<u64>) -> Result<(), Malformed> + Send + Sync,
@@ -72,6 +75,7 @@ pub struct Router<S = (), P: Parser = JsonArrays> {
     connected: Option<Connected<S, P>>,
     disconnected: Option<Disconnected<S, P>>,
     timer: Option<OnTimer<S, P>>,
+    files: StaticFiles,
     request: Option<OnRequest>,
 }
 
@@ -100,6 +104,7 @@ impl<S: Send + 'static, P: Parser> Router<S, P> {
             connected: None,
             disconnected: None,
             timer: None,
+            files: scripts(),
             request: None,
         }
     }
@@ -194,7 +199,15 @@ impl<S: Send + 'static, P: Parser> Router<S, P> {
         self
     }
 
-    /// Sets what happens for a plain HTTP request: see [`App::request`]. Without it each gets 404.
+    /// Adds a file, such as the page at `/`: see [`StaticFiles::file`]. The module for pages, `/events.js`, and
+    /// `/connection.js`, which it imports, are there from the start.
+    #[must_use]
+    pub fn file(mut self, path: impl Into<Cow<'static, str>>, content: impl Into<Cow<'static, str>>) -> Self {
+        self.files = self.files.file(path, content);
+        self
+    }
+
+    /// Sets what happens for a plain HTTP request for no such file: see [`App::request`]. Without it each gets 404.
     #[must_use]
     pub fn on_request(mut self, handler: impl Fn(&Request<'_>, Responder) + Send + Sync + 'static) -> Self {
         self.request = Some(Box::new(handler));
@@ -214,6 +227,15 @@ impl<S: Send + 'static, P: Parser> Router<S, P> {
         })?;
         let emitter = Emitter::new(running.remote().clone(), parser);
         Ok((running, emitter))
+    }
+
+    /// Runs a server at this address with the default [`Config`], until it is stopped by a failure. The short way for
+    /// small programs; [`start`](Self::start) has the choices.
+    ///
+    /// # Errors
+    /// As [`Server::bind`], [`Server::start`] and [`Running::join`].
+    pub fn run(self, address: SocketAddr) -> io::Result<()> {
+        self.start(Server::bind(address, Config::default())?)?.0.join()
     }
 
     /// Starts a server on a simulated network and clock that calls these handlers: see
@@ -326,11 +348,11 @@ impl<S: Send + 'static, P: Parser> App for RouterApp<S, P> {
 
     fn request(&mut self, request: &Request<'_>, responder: Responder) {
         match &self.router.request {
-            Some(handler) => {
+            Some(handler) if !self.router.files.contains(request.head.path()) => {
                 // A responder that is dropped answers with 500.
                 let _ = catch_unwind(AssertUnwindSafe(|| handler(request, responder)));
             }
-            None => responder.send(Response::text(404, "there is nothing here\n")),
+            _ => responder.send(self.router.files.respond(request)),
         }
     }
 

@@ -10,6 +10,7 @@
 //! | `context.rs` | [`Context`]: the actions of an app during a callback |
 //! | `decision.rs` | [`Responder`], [`Verdict`]: an app's decision on a request or a handshake, now or later |
 //! | `http.rs` | [`Request`], [`Response`]: plain HTTP on the same port |
+//! | `files.rs` | [`StaticFiles`]: files in memory, as responses |
 //! | `forwarded.rs` | [`client_address`]: the client behind reverse proxies |
 //! | `origin.rs` | decides a handshake by an `OriginPolicy` alone |
 //! | `remote.rs` | [`Remote`], [`Batch`], [`ConnectionId`]: access from other threads |
@@ -58,6 +59,7 @@ mod droppable;
 mod ending;
 mod eviction;
 mod fanout;
+mod files;
 mod forwarded;
 mod frames;
 mod http;
@@ -99,6 +101,7 @@ pub use bind_error::BindError;
 pub use config::{Config, SlowSubscriber};
 pub use context::Context;
 pub use decision::{Acceptance, Responder, Verdict};
+pub use files::StaticFiles;
 pub use forwarded::client_address;
 pub use http::{Request, Response};
 pub use remote::{Batch, ConnectionId, InvalidConnectionId, Remote};

@@ -1,6 +1,7 @@
 //! Events over a server on loopback: what each message of a client causes, at the client and at the others.
 
 mod acknowledgements;
+mod files;
 mod rooms;
 mod routing;
 

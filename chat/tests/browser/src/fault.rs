@@ -22,6 +22,10 @@ pub(crate) struct Fault {
 pub enum Expected {
     /// WebSockets and the page's icon fail to load, because the network or the server is gone.
     NoConnection,
+    /// The site has no icon, for which Chromium asks.
+    NoIcon,
+    /// WebSockets fail to connect, on any path.
+    NoWebSocket,
     /// An error in a script, reported or logged, with this text.
     Script(&'static str),
     /// An answer of this status to a request under `/api/`.
@@ -69,6 +73,8 @@ impl Expected {
                 let is_ours = fault.text.starts_with("WebSocket connection to 'ws://");
                 is_icon || is_ours && fault.text.contains("/ws' failed")
             }
+            Self::NoIcon => fault.source == "network" && fault.url.ends_with("/favicon.ico"),
+            Self::NoWebSocket => fault.text.starts_with("WebSocket connection to 'ws://"),
             Self::Script(text) => ["console", "exception"].contains(&&*fault.source) && fault.text.contains(text),
             Self::Refused(status) => {
                 fault.source == "network"
