@@ -4,6 +4,7 @@
 mod accepting;
 mod cancelling;
 mod closing;
+mod config;
 mod connecting;
 mod messages;
 mod reconnecting;

@@ -25,6 +25,11 @@ pub(crate) struct Script {
     pub(crate) write_error: Option<io::ErrorKind>,
     pub(crate) can_flush: bool,
     pub(crate) written: Vec<u8>,
+    /// The slices of all writes.
+    pub(crate) slices: usize,
+    pub(crate) shut: usize,
+    was_shut_after_the_end: bool,
+    has_ended: bool,
     waiting: Vec<Waker>,
 }
 
@@ -32,6 +37,11 @@ impl Script {
     /// Wakes the tasks that wait for the stream.
     pub(crate) fn wake(&mut self) {
         self.waiting.drain(..).for_each(Waker::wake);
+    }
+
+    /// Returns how often our side was ended, and whether the input had ended the first time.
+    pub(crate) fn ends(&self) -> (usize, bool) {
+        (self.shut, self.was_shut_after_the_end)
     }
 
     fn wait<T>(&mut self, context: &Context<'_>) -> Poll<T> {
@@ -45,6 +55,11 @@ impl Script {
 pub(crate) struct Scripted(Arc<Mutex<Script>>);
 
 impl Scripted {
+    /// Takes this many bytes, and flushes at once.
+    pub(crate) fn with_room(bytes: usize) -> Self {
+        Self(Arc::new(Mutex::new(Script { room: bytes, can_flush: true, ..Script::default() })))
+    }
+
     pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
         self.0.lock().expect("no test fails while it has the script")
     }
@@ -62,6 +77,7 @@ impl AsyncRead for Scripted {
                 if !later.is_empty() {
                     script.input.push_front(Ok(later));
                 }
+                script.has_ended |= bytes.is_empty() && script.input.is_empty();
                 buffer.put_slice(&bytes);
                 Poll::Ready(Ok(()))
             }
@@ -79,6 +95,7 @@ impl AsyncWrite for Scripted {
         if count == 0 {
             return script.wait(context);
         }
+        script.slices += 1;
         script.room -= count;
         script.written.extend_from_slice(&bytes[..count]);
         Poll::Ready(Ok(count))
@@ -89,7 +106,32 @@ impl AsyncWrite for Scripted {
         if script.can_flush { Poll::Ready(Ok(())) } else { script.wait(context) }
     }
 
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut count = 0;
+        for slice in slices {
+            match self.as_mut().poll_write(context, slice) {
+                Poll::Ready(Ok(written)) => count += written,
+                Poll::Pending if count > 0 => break,
+                failed => return failed,
+            }
+        }
+        Poll::Ready(Ok(count))
+    }
+
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut script = self.script();
+        if script.shut == 0 {
+            script.was_shut_after_the_end = script.has_ended;
+        }
+        script.shut += 1;
         Poll::Ready(Ok(()))
     }
 }

@@ -8,12 +8,12 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use switchboard::Limits;
+use switchboard::{CloseCode, Limits};
 use switchboard_tokio::{Config, Error, Message, Stage};
 
 use crate::{
     scripted::{Scripted, Woken},
-    support::{frame, server},
+    support::{client, frame, server},
 };
 
 /// A masked binary message with a key of zeros.
@@ -101,4 +101,73 @@ async fn a_sender_that_waits_is_woken_by_the_end_that_the_receiver_finds() {
     assert!(woken.count() > before);
     let sent = sending.await;
     assert!(matches!(sent, Err(Error::Disconnected)), "{sent:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_cannot_be_written_is_an_error() {
+    let stream = Scripted::default();
+    stream.script().write_error = Some(ErrorKind::BrokenPipe);
+    let (mut sink, _receiving) = server(stream.clone(), Limits::default(), &Config::new()).split();
+    assert!(sink.is_open());
+    let closed = sink.close(CloseCode::NORMAL_CLOSURE, "").await;
+    assert!(matches!(closed, Err(Error::Disconnected)), "{closed:?}");
+    assert!(!sink.is_open());
+}
+
+/// RFC 6455 §7.1.1: the server ends TCP first.
+#[tokio::test(start_paused = true)]
+async fn a_server_ends_its_side_once_and_first_and_a_client_last() {
+    let stream = Scripted::with_room(1000);
+    stream.script().input.push_back(Ok(frame(0x88, b"")));
+    let mut near = server(stream.clone(), Limits::default(), &Config::new());
+    assert!(matches!(near.next().await, Some(Ok(Message::Close(None)))));
+    {
+        let mut next = pin!(near.next());
+        for _ in 0..3 {
+            assert!(next.as_mut().now_or_never().is_none(), "the client has not ended its side");
+        }
+        stream.script().input.extend([Ok(b"late".to_vec()), Ok(Vec::new())]);
+        assert!(next.await.is_none());
+    }
+    assert_eq!(stream.script().ends(), (1, false));
+
+    let stream = Scripted::with_room(1000);
+    stream.script().input.push_back(Ok(vec![0x88, 0]));
+    let mut near = client(stream.clone(), &Config::new());
+    assert!(matches!(near.next().await, Some(Ok(Message::Close(None)))));
+    {
+        let mut next = pin!(near.next());
+        assert!(next.as_mut().now_or_never().is_none(), "the server has not ended its side");
+        assert_eq!(stream.script().shut, 0);
+        stream.script().input.push_back(Ok(Vec::new()));
+        assert!(next.await.is_none());
+    }
+    assert_eq!(stream.script().ends(), (1, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_close_after_a_violation_is_written_although_the_peer_has_ended_its_side() {
+    let stream = Scripted::default();
+    stream.script().can_flush = true;
+    stream.script().input = [Ok(frame(0x83, b"")), Ok(Vec::new())].into();
+    let mut near = server(stream.clone(), Limits::default(), &Config::new());
+    {
+        let mut next = pin!(near.next());
+        assert!(next.as_mut().now_or_never().is_none(), "the stream takes nothing");
+        stream.script().room = 1000;
+        stream.script().input.push_back(Ok(Vec::new()));
+        stream.script().wake();
+        assert!(matches!(next.await, Some(Err(Error::Protocol(_)))));
+    }
+    assert_eq!(stream.script().written[..4], [0x88, 17, 0x03, 0xea], "1002");
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_messages_are_written_from_where_they_are_and_small_ones_together() {
+    for (length, slices) in [(100, 1), (4095, 1), (4096, 2), (100_000, 2)] {
+        let stream = Scripted::with_room(1 << 20);
+        let mut near = server(stream.clone(), Limits::default(), &Config::new());
+        near.send(vec![7; length]).await.expect("sent");
+        assert_eq!(stream.script().slices, slices, "{length}");
+    }
 }
