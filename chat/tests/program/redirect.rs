@@ -159,7 +159,7 @@ fn what_is_missing_is_named() {
     }
     let ended = program::run(Command::new(PATH).args(["--public-url", URL, "--acme-webroot", "/tmp"]));
     assert_eq!(ended.status.code(), Some(2), "{ended:?}");
-    assert!(ended.stderr.contains("--http-listen <ADDR:PORT>"), "{ended:?}");
+    assert!(ended.stderr.contains("--acme-webroot needs --http-listen, such as --http-listen 0.0.0.0:80"), "{ended:?}");
 }
 
 #[test]
