@@ -1,4 +1,4 @@
-//! What the server logs reaches a subscriber of `tracing`, in the span of its worker.
+//! Records of the server's log reach a subscriber of `tracing`, in the span of its worker.
 
 use std::{
     cell::RefCell,

@@ -154,14 +154,14 @@ fn origin_policy(origins: &[Origin]) -> OriginPolicy {
     OriginPolicy::Only(origins.iter().map(|origin| origin.as_str().to_owned()).collect())
 }
 
-/// Starts the log. What is logged at most can change while the program runs, unless RUST_LOG says what is.
+/// Starts the log. Its level can change while the program runs, unless RUST_LOG sets it.
 fn start_log(options: &Options) {
     let mut logger = env_logger::Builder::new();
     logger.filter_level(LevelFilter::Trace).parse_default_env().init();
     set_log_level(options);
 }
 
-/// Sets what is logged at most.
+/// Sets the level of the log.
 pub(crate) fn set_log_level(options: &Options) {
     if std::env::var_os("RUST_LOG").is_none() {
         log::set_max_level(match (options.quiet, options.verbose) {

@@ -85,9 +85,8 @@ impl ChatService {
 
     /// Replaces the configuration, also while the chat runs.
     ///
-    /// The new limits count for what users do from now on. What is there remains, if it is more than they allow:
-    /// members, rooms, connections, sessions and texts. `data`, `public_url` and `waiting_event_bytes` stay as they
-    /// were when the chat was opened.
+    /// The new limits count for what users do from now on. Members, rooms, connections, sessions and texts beyond them
+    /// remain. `data`, `public_url` and `waiting_event_bytes` stay as they were when the chat was opened.
     pub fn set_config(&self, mut config: ChatConfig) {
         config.limits.clamp();
         let config = self.config.replace(config);

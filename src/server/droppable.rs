@@ -171,7 +171,7 @@ impl Droppable {
     }
 }
 
-/// What an entry of a map takes, about.
+/// About the bytes that an entry of a map takes.
 const LATEST_BYTES: usize = 40;
 const GAP_BYTES: usize = 48;
 

@@ -44,7 +44,7 @@ pub struct ResponseBody {
     is_finished: bool,
 }
 
-/// What the writer of a body and the worker of its connection share.
+/// The state that the writer of a body and the worker of its connection share.
 #[derive(Debug, Default)]
 pub(super) struct Flow {
     state: Mutex<FlowState>,

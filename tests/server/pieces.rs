@@ -159,7 +159,7 @@ fn an_app_that_pauses_lets_its_client_wait() {
     raw.send(0x01, b"pause");
     raw.send(0x80, b"more");
     assert!(matches!(heard.recv_timeout(LONG).unwrap(), Heard::Piece { first: true, .. }));
-    // What a second connection sends is heard, and nothing of the first one.
+    // The second connection is heard, and nothing of the first one.
     let mut other = Raw::connect(running.local_addr());
     other.handshake();
     assert!(matches!(heard.recv_timeout(LONG).unwrap(), Heard::Opened(_)));

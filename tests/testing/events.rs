@@ -59,7 +59,7 @@ fn a_flood_of_events_is_answered_only_as_fast_as_its_sender_reads() {
     flooder.stop_reading();
     let name = "x".repeat(200);
     flooder.write(&frame(&format!(r#"["{name}",0]"#)).repeat(FLOOD));
-    // What fills the two buffers of the network, of 64 KiB each, the queue, and one turn of 1,024 events.
+    // Enough to fill the two buffers of the network, of 64 KiB each, the queue, and one turn of 1,024 events.
     let fits = 3 * (64 << 10) / name.len() + 1024;
     let first = handled.load(Relaxed);
     assert!((500..=fits).contains(&first), "{first} of {FLOOD} events were handled, {fits} fit");
@@ -93,7 +93,7 @@ fn events_that_nobody_handles_and_data_of_another_form_are_told_and_cost_nothing
         }
         client.expect_nothing();
     }
-    // What has no name that could be repeated, or a number that is none.
+    // Events without a name that could be repeated, or with a number that is none.
     for event in [
         "",
         "[]",

@@ -41,7 +41,7 @@ pub(crate) struct Service {
     tls: Option<Reloader>,
     /// When to send Strict-Transport-Security.
     pub(crate) hsts: Option<Policy>,
-    /// What SIGHUP does, if not only to load the certificates.
+    /// The action of SIGHUP, if it is not only to load the certificates.
     pub(crate) reload: Option<Reload>,
     /// The file for the number of the process.
     pub(crate) pid_file: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! What a supervisor such as systemd is told, if it has given the program a socket for that (`NOTIFY_SOCKET`).
+//! Messages to a supervisor such as systemd, if it has given the program a socket for them (`NOTIFY_SOCKET`).
 
 use std::env;
 

@@ -75,7 +75,7 @@ fn limits_rates_and_rights_count_from_now_on_and_connections_remain() {
     let guest = post(address, "/api/guest", &json!({"name": "Bob", "token": true}));
     let account = post(address, "/api/register", &json!({"name": "Bob", "password": PASSWORD, "token": true}));
     assert_eq!((guest.status, account.status), (403, 403), "{guest:?} {account:?}");
-    // What is removed from the file has its default again.
+    // A setting that is removed from the file has its default again.
     let answer = chat.reload("registration = false");
     assert_eq!(answer, "reloaded: guests, max-text-chars, message-rate");
     say(&mut ChatUser::guest(address, "Bob"), "hello").expect("it is short");
@@ -133,7 +133,7 @@ fn what_is_wrong_or_fixed_is_named_and_changes_nothing() {
     let answer = chat.reload("max-text-chars = 5\npublic-url = \"https://chat.example\"");
     assert_eq!(answer, "reloaded: max-text-chars; restart it for the new public-url");
     say(&mut ann, "hello").expect("it is short");
-    // What is in force counts, not what the file said before.
+    // The settings in force count, not those that the file had before.
     let answer = chat.reload("max-text-chars = 5\npublic-url = \"https://chat.example\"");
     assert_eq!(answer, "nothing is reloaded; restart it for the new public-url");
     fs::remove_file(chat.file()).expect("it is there");

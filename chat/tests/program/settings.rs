@@ -105,7 +105,7 @@ fn the_command_line_replaces_the_environment_and_that_the_file() {
         ),
         ("verbose = 2", &[], &[], "verbose", "verbose = 2 # FILE:1"),
         ("verbose = 2", &[], &["-v"], "verbose", "verbose = 1 # the command line"),
-        // What cannot be used with a later setting does not count.
+        // A setting that cannot be used with a later one does not count.
         ("deflate-level = 5", &[], &["--no-deflate"], "deflate-level", "deflate-level = 1 # default"),
         ("deflate = false", &[("SWITCHBOARD_DEFLATE_LEVEL", "5")], &[], "deflate", "deflate = true # default"),
         ("quiet = true", &[], &["-vv"], "quiet", "quiet = false # default"),
@@ -194,7 +194,7 @@ fn what_is_wrong_with_a_file_is_one_line_that_names_its_line() {
             "FILE:2: deflate has no effect beside deflate-level; remove one of the two",
         ),
         ("verbose = 1\nquiet = true", "FILE:2: quiet has no effect beside verbose; remove one of the two"),
-        // What depends on more than one.
+        // Mistakes that depend on more than one setting.
         ("ping-after = \"60s\"", "--idle-timeout 60s must be longer than --ping-after 60s"),
         ("acme-webroot = \"/\"", "--acme-webroot needs --http-listen"),
         ("tls-cert = \"x\"", "each --tls-cert FILE needs a --tls-key FILE"),

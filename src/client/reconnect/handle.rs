@@ -59,7 +59,7 @@ impl ReconnectingHandle {
     }
 }
 
-/// What the handles share with the client.
+/// The state that the handles share with the client.
 #[derive(Debug)]
 pub(super) struct Shared {
     /// Locked over sends.

@@ -126,7 +126,7 @@ fn cost(message: &Message) -> usize {
     payload.saturating_add(MESSAGE_BYTES)
 }
 
-/// What a message counts besides its payload.
+/// The bytes that a message counts besides its payload.
 const MESSAGE_BYTES: usize = 64;
 
 impl fmt::Debug for Outbox {

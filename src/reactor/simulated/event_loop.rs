@@ -160,7 +160,7 @@ pub(crate) struct Reactor<M> {
     /// When the wait for readiness times out.
     wakes_at: Option<Time>,
     epoch: Instant,
-    /// How long the worker has computed.
+    /// The time that the worker has computed.
     computed: Time,
 }
 

@@ -97,7 +97,7 @@ pub(crate) enum Side {
 pub(crate) struct Facts {
     /// When bytes last arrived at the server.
     pub(crate) arrived: Time,
-    /// How many bytes have arrived at the server.
+    /// The number of bytes that have arrived at the server.
     pub(crate) arrived_bytes: usize,
     /// When the server was last notified that it can write, or wrote some bytes.
     pub(crate) last_writable: Time,

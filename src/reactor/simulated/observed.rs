@@ -1,4 +1,4 @@
-//! What the simulation's checks look at, besides what clients and workers see.
+//! The state that the simulation's checks look at, besides what clients and workers see.
 
 use super::{
     super::{Key, Socket, system},

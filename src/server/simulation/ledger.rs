@@ -147,7 +147,7 @@ struct Expected {
     origin: Origin,
 }
 
-/// Where a message comes from, which decides whether a slow client may miss it.
+/// The origin of a message, which decides whether a slow client may miss it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Origin {
     /// The client has asked for it.

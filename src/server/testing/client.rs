@@ -1,4 +1,4 @@
-//! What a test does with a connection, and what it expects of it.
+//! The acts of a test on a connection, and its expectations.
 
 use std::{cell::RefCell, fmt, rc::Rc};
 

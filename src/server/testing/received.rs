@@ -1,4 +1,4 @@
-//! What a client got.
+//! The messages and ends that a client gets.
 
 use std::fmt;
 

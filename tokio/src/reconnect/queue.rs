@@ -101,7 +101,7 @@ impl fmt::Debug for ReconnectingHandle {
     }
 }
 
-/// What the handles share with the client.
+/// The state that the handles share with the client.
 pub(super) struct Shared {
     queue: Mutex<Queue>,
     /// The task that awaits the client's events.
@@ -226,7 +226,7 @@ fn cost(message: &Message) -> usize {
     payload.saturating_add(MESSAGE_BYTES)
 }
 
-/// What a message counts besides its payload.
+/// The bytes that a message counts besides its payload.
 const MESSAGE_BYTES: usize = 64;
 /// RFC 6455 §5.5, and the two bytes of the code.
 const MAX_CONTROL_BYTES: usize = 125;

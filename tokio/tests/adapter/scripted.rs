@@ -13,12 +13,12 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What a [`Scripted`] stream answers, and what it was asked.
+/// The answers of a [`Scripted`] stream, and the questions that it was asked.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
-    /// What each read returns; then reads wait.
+    /// The result of each read; then reads wait.
     pub(crate) input: VecDeque<io::Result<Vec<u8>>>,
-    /// How many bytes the reads have offered to take.
+    /// The bytes that each read has offered to take.
     pub(crate) offered: Vec<usize>,
     /// The bytes that the stream still takes; then writes wait.
     pub(crate) room: usize,

@@ -1,4 +1,4 @@
-//! What a connection asks of its stream, and what it makes of each answer.
+//! The calls of a connection to its stream, and their effects.
 
 use std::{
     io::ErrorKind,

@@ -4,7 +4,7 @@ use std::{error::Error as _, fmt, path::PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, error::ContextKind, parser::ValueSource};
 
-/// Where a setting comes from, if not from the command line.
+/// The source of a setting, if not the command line.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     File { file: PathBuf, line: usize },
@@ -20,7 +20,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// What a setting is set to.
+/// The values of a setting, and their source.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     /// As on the command line. More than one only if the option is repeatable.
@@ -41,7 +41,7 @@ pub(crate) struct Key {
 pub(crate) enum Form {
     /// One value, or several if the option is repeatable.
     Value { option: Box<Arg>, is_repeatable: bool },
-    /// How often the option is repeated.
+    /// The number of times that the option is repeated.
     Count { option: Box<Arg> },
     /// `true` or `false`: by two options, or by one, which says what is not the default.
     Switch { on: Option<Box<Arg>>, off: Option<Box<Arg>> },

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use super::keys::{Form, Key, Keys, PREFIX, Setting, Source};
 
-/// What the environment says.
+/// The settings of the environment, and the file that it names.
 #[derive(Debug, Default)]
 pub(super) struct Variables {
     pub(super) settings: Vec<(Key, Setting)>,

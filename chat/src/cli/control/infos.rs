@@ -1,4 +1,4 @@
-//! What a chat says about itself.
+//! The answer of a chat to questions about itself.
 
 use std::{
     collections::BTreeMap,

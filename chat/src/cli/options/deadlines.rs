@@ -1,4 +1,4 @@
-//! How long the server waits for a client.
+//! The times for which the server waits for a client.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How the command line is parsed, with the settings of the file and of the environment below it.
+//! Parsing the command line, with the settings of the file and of the environment below it.
 
 use std::{env, ffi::OsString, path::PathBuf};
 
